@@ -1,0 +1,369 @@
+//! The door and the queue behind it: who is let in, and whose job a worker takes next.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::scheme::{Digest, Work};
+use super::worker::Capacity;
+use super::{Busy, HasherSettings, Load};
+
+/// Rounds of bcrypt per second and worker that predictions start from, until the worker has measured its own pace:
+/// less than half of what a processor of 2024 does.
+const CAUTIOUS_PACE: u64 = 30_000;
+
+/// A client network may hold this many times the places that are left over. One network alone gets three quarters
+/// of all places, several flooding ones get less each, and there is always a place for one that is not there yet.
+const PLACES_PER_FREE_PLACE: usize = 3;
+
+/// An idle worker wakes up this often to give back what it no longer needs.
+const IDLE_WAIT: Duration = Duration::from_secs(5);
+
+/// What tickets and workers share.
+pub(super) struct Queue {
+    pub(super) settings: HasherSettings,
+    /// Measured by the first worker that runs, so that the start waits for nothing.
+    pub(super) capacity: OnceLock<Capacity>,
+    /// Rounds of bcrypt per second with full lanes, one for each worker.
+    pub(super) paces: Box<[AtomicU64]>,
+    state: Mutex<State>,
+    work_came: Condvar,
+}
+
+/// Who is inside.
+struct State {
+    open: bool,
+    lines: HashMap<IpAddr, Line>,
+    /// The networks with a waiting job, in the order in which they get their next turn.
+    turns: VecDeque<IpAddr>,
+    places: usize,
+    /// Lanes in use, one number for each worker.
+    busy_lanes: Box<[usize]>,
+    big_job_runs: bool,
+    last_job: u64,
+    hashes: u64,
+    rounds: u64,
+}
+
+/// What one client network has inside.
+#[derive(Default)]
+struct Line {
+    places: usize,
+    /// Work of all its places, in rounds of bcrypt, in full until the place is given back.
+    rounds: u64,
+    running: usize,
+    /// By number of the job: the smallest is the oldest.
+    waiting: BTreeMap<u64, Waiting>,
+}
+
+struct Waiting {
+    work: Work,
+    rounds: u64,
+    reply: oneshot::Sender<Digest>,
+}
+
+impl Queue {
+    pub(super) fn new(settings: HasherSettings, workers: usize) -> Queue {
+        Queue {
+            settings,
+            capacity: OnceLock::new(),
+            paces: (0..workers)
+                .map(|_| AtomicU64::new(CAUTIOUS_PACE))
+                .collect(),
+            state: Mutex::new(State {
+                open: true,
+                lines: HashMap::new(),
+                turns: VecDeque::new(),
+                places: 0,
+                busy_lanes: vec![0; workers].into(),
+                big_job_runs: false,
+                last_job: 0,
+                hashes: 0,
+                rounds: 0,
+            }),
+            work_came: Condvar::new(),
+        }
+    }
+
+    /// A place for work of so many rounds, if it will be done in time.
+    pub(super) fn enter(self: &Arc<Queue>, network: IpAddr, rounds: u64) -> Result<Place, Busy> {
+        let mut state = self.lock();
+        let free_places = self.settings.max_waiting.saturating_sub(state.places);
+        let own_places = state.lines.get(&network).map_or(0, |line| line.places);
+        let wait = self.predicted_wait(&state, network, rounds);
+        if own_places >= PLACES_PER_FREE_PLACE * free_places || wait > self.settings.max_wait {
+            return Err(Busy::after(wait));
+        }
+        state.places += 1;
+        let line = state.lines.entry(network).or_default();
+        line.places += 1;
+        line.rounds += rounds;
+        drop(state);
+        Ok(Place {
+            queue: Arc::clone(self),
+            network,
+            rounds,
+            rounds_to_come: rounds,
+            jobs: Vec::new(),
+        })
+    }
+
+    /// How long until work of so many rounds, of this network, would be done. Networks take turns: until all work
+    /// of one is done, each of the others has got as much, or all that it wants.
+    fn predicted_wait(&self, state: &State, network: IpAddr, rounds: u64) -> Duration {
+        let own_rounds = rounds + state.lines.get(&network).map_or(0, |line| line.rounds);
+        let others_rounds: u64 = state
+            .lines
+            .iter()
+            .filter(|(other, _)| **other != network)
+            .map(|(_, line)| line.rounds.min(own_rounds))
+            .sum();
+        let rounds_per_second: u64 = self
+            .paces
+            .iter()
+            .map(|pace| pace.load(Ordering::Relaxed))
+            .sum();
+        Duration::from_millis((own_rounds + others_rounds) * 1000 / rounds_per_second.max(1))
+    }
+
+    pub(super) fn load(&self) -> Load {
+        let state = self.lock();
+        let sum = |count: fn(&Line) -> usize| state.lines.values().map(count).sum();
+        Load {
+            places: state.places,
+            waiting: sum(|line| line.waiting.len()),
+            running: sum(|line| line.running),
+            hashes: state.hashes,
+            rounds: state.rounds,
+        }
+    }
+
+    /// Ends the work: what waits is dropped, and workers stop when their lanes are done.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.open = false;
+        state.turns.clear();
+        for line in state.lines.values_mut() {
+            line.waiting.clear();
+        }
+        drop(state);
+        self.work_came.notify_all();
+    }
+
+    /// The next job for a worker with a free lane. An `idle` worker waits for one, though not for ever.
+    pub(super) fn next(self: &Arc<Queue>, worker: usize, lanes: usize, idle: bool) -> Next {
+        let mut state = self.lock();
+        while state.open {
+            if let Some((network, job, lanes_taken)) = state.pick(worker, lanes) {
+                let running = Running {
+                    queue: Arc::clone(self),
+                    worker,
+                    network,
+                    lanes_taken,
+                    rounds: job.rounds,
+                    is_big: job.work.is_big(),
+                    reply: Some(job.reply),
+                };
+                return Next::Job(job.work, running);
+            }
+            if !idle {
+                return Next::Nothing;
+            }
+            let (woken, waited) = self
+                .work_came
+                .wait_timeout(state, IDLE_WAIT)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            if waited.timed_out() {
+                return Next::Nothing;
+            }
+        }
+        Next::Closed
+    }
+
+    /// A panic leaves counters that are right or off by one; better than no sign-in at all.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a worker gets that asks for work.
+pub(super) enum Next {
+    /// The work, and what its digest is handed to.
+    Job(Work, Running),
+    /// Nothing that this worker should do now.
+    Nothing,
+    /// Nothing ever again.
+    Closed,
+}
+
+impl State {
+    /// Takes the next job in turn off its line, unless another worker has fewer lanes in use: a job runs faster
+    /// where it has the core to itself. A worker's last lane is kept for networks that have nothing running, so
+    /// that the first job of a quiet network need not wait until a flood gives a lane back.
+    fn pick(&mut self, worker: usize, lanes: usize) -> Option<(IpAddr, Waiting, usize)> {
+        let busy = self.busy_lanes[worker];
+        if busy >= lanes || self.busy_lanes.iter().any(|&other| other < busy) {
+            return None;
+        }
+        let is_last_lane = busy + 1 == lanes;
+        let turn = self.turns.iter().position(|network| {
+            self.lines.get(network).is_some_and(|line| {
+                let is_newcomer = line.running == 0;
+                let is_big = |job: &Waiting| job.work.is_big();
+                let must_wait =
+                    self.big_job_runs && line.waiting.values().next().is_some_and(is_big);
+                (is_newcomer || !is_last_lane) && !must_wait
+            })
+        })?;
+        let network = self.turns.remove(turn)?;
+        let line = self.lines.get_mut(&network)?;
+        let (_, job) = line.waiting.pop_first()?;
+        line.running += 1;
+        if !line.waiting.is_empty() {
+            self.turns.push_back(network);
+        }
+        self.big_job_runs |= job.work.is_big();
+        // argon2id stops all lanes of its worker, so that nothing else should be given to it.
+        let lanes_taken = match &job.work {
+            Work::Argon2id(_) => lanes - busy,
+            _ => 1,
+        };
+        self.busy_lanes[worker] += lanes_taken;
+        Some((network, job, lanes_taken))
+    }
+
+    fn forget_if_gone(&mut self, network: IpAddr) {
+        if let Some(line) = self.lines.get(&network)
+            && line.places == 0
+            && line.running == 0
+        {
+            self.lines.remove(&network);
+        }
+    }
+}
+
+/// A place inside, for one sign-in or sign-up; dropping it takes its waiting jobs back.
+pub(super) struct Place {
+    pub(super) queue: Arc<Queue>,
+    network: IpAddr,
+    /// Work counted for this place, in rounds.
+    rounds: u64,
+    /// Of these, what no job has been submitted for yet.
+    rounds_to_come: u64,
+    jobs: Vec<u64>,
+}
+
+impl Place {
+    /// Hands work to the workers. The receiver fails if they stop, or the work panics.
+    pub(super) fn submit(&mut self, work: Work, rounds: u64) -> oneshot::Receiver<Digest> {
+        let (reply, receiver) = oneshot::channel();
+        let mut state = self.queue.lock();
+        if !state.open {
+            return receiver;
+        }
+        let unforeseen_rounds = rounds.saturating_sub(self.rounds_to_come);
+        self.rounds_to_come = self.rounds_to_come.saturating_sub(rounds);
+        self.rounds += unforeseen_rounds;
+        state.last_job += 1;
+        let number = state.last_job;
+        self.jobs.push(number);
+        let line = state.lines.entry(self.network).or_default();
+        line.rounds += unforeseen_rounds;
+        line.waiting.insert(
+            number,
+            Waiting {
+                work,
+                rounds,
+                reply,
+            },
+        );
+        if line.waiting.len() == 1 {
+            state.turns.push_back(self.network);
+        }
+        drop(state);
+        self.queue.work_came.notify_one();
+        receiver
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut guard = self.queue.lock();
+        let state = &mut *guard;
+        let Some(line) = state.lines.get_mut(&self.network) else {
+            return;
+        };
+        let was_waiting = !line.waiting.is_empty();
+        for number in &self.jobs {
+            line.waiting.remove(number);
+        }
+        line.places -= 1;
+        line.rounds -= self.rounds;
+        if was_waiting && line.waiting.is_empty() {
+            state.turns.retain(|network| *network != self.network);
+        }
+        state.places -= 1;
+        state.forget_if_gone(self.network);
+    }
+}
+
+/// A job in a worker's hands; dropping it gives its lane back.
+pub(super) struct Running {
+    queue: Arc<Queue>,
+    worker: usize,
+    network: IpAddr,
+    lanes_taken: usize,
+    rounds: u64,
+    is_big: bool,
+    reply: Option<oneshot::Sender<Digest>>,
+}
+
+impl Running {
+    /// How much work it is, in rounds of bcrypt.
+    pub(super) fn rounds(&self) -> u64 {
+        self.rounds
+    }
+
+    /// Whether somebody still waits for the digest.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.reply.as_ref().is_some_and(|reply| !reply.is_closed())
+    }
+
+    /// Gives the lane back, then the digest to whoever waits for it.
+    pub(super) fn finish(mut self, digest: Digest) {
+        let mut state = self.queue.lock();
+        state.hashes += 1;
+        state.rounds += self.rounds;
+        drop(state);
+        let reply = self.reply.take();
+        drop(self);
+        if let Some(reply) = reply {
+            // Nobody is there to receive it: the client has gone, and nothing is lost.
+            let _ = reply.send(digest);
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let mut state = self.queue.lock();
+        state.busy_lanes[self.worker] -= self.lanes_taken;
+        if let Some(line) = state.lines.get_mut(&self.network) {
+            line.running -= 1;
+        }
+        state.forget_if_gone(self.network);
+        if self.is_big {
+            state.big_job_runs = false;
+            drop(state);
+            self.queue.work_came.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

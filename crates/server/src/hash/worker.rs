@@ -1,0 +1,194 @@
+//! The workers: one thread per core, below everything else in priority, hashing several passwords in lock step.
+
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use bcrypt_lanes::{Engine, Job, MAX_LANES, calibrate};
+
+use super::queue::{Next, Queue, Running};
+use super::scheme::{Digest, Work, WorkerMemory};
+
+/// What workers yield to everything else. Linux gives a thread of niceness 5 a third of the weight of one of
+/// niceness 0: requests win whenever there are any, and a sign-in still gets done while they are many.
+const NICENESS: i32 = 5;
+
+/// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
+const ROUNDS_PER_CHUNK: u32 = 16;
+
+/// How many measurements the start takes of its pace; the best counts, the others were interrupted.
+const START_MEASUREMENTS: u32 = 3;
+
+/// How long an old measurement of the pace has weight.
+const PACE_MEMORY_SECONDS: f64 = 1.0;
+
+/// What one worker can do.
+pub(super) struct Capacity {
+    /// Lanes of an engine, of which the last is kept for newcomers.
+    lanes: usize,
+    /// Rounds of bcrypt per second when all lanes but the newcomers' are in use.
+    pace: f64,
+}
+
+impl Capacity {
+    /// Takes about 20 milliseconds unless the number of lanes is given.
+    fn measure(lanes: Option<usize>) -> Capacity {
+        let lanes = (lanes.unwrap_or_else(calibrate) + 1).clamp(2, MAX_LANES);
+        let mut engine = Engine::new(lanes - 1);
+        while let Ok(endless) = Job::new(31, [0; 16], b"")
+            && engine.admit(endless, ()).is_ok()
+        {}
+        let pace = (0..START_MEASUREMENTS)
+            .map(|_| {
+                let start = Instant::now();
+                engine.advance(ROUNDS_PER_CHUNK, |(), _| {});
+                per_second(chunk_rounds(lanes - 1), start.elapsed())
+            })
+            .fold(0.0, f64::max);
+        Capacity { lanes, pace }
+    }
+}
+
+/// Works until the queue is closed.
+pub(super) fn run(queue: &Arc<Queue>, worker: usize) {
+    lower_priority();
+    let capacity = queue
+        .capacity
+        .get_or_init(|| Capacity::measure(queue.settings.lanes));
+    let work = || Worker::new(queue, worker, capacity).work();
+    while panic::catch_unwind(AssertUnwindSafe(work)).is_err() {
+        tracing::error!(worker, "a hashing job panicked; its worker starts anew");
+    }
+}
+
+/// On Linux niceness belongs to the thread; elsewhere it would slow the whole process down.
+fn lower_priority() {
+    if cfg!(target_os = "linux")
+        && let Err(error) = rustix::process::nice(NICENESS)
+    {
+        tracing::warn!(%error, "password hashing runs at normal priority");
+    }
+}
+
+struct Worker<'queue> {
+    queue: &'queue Arc<Queue>,
+    number: usize,
+    capacity: &'queue Capacity,
+    engine: Engine<Running>,
+    memory: WorkerMemory,
+    pace: Pace<'queue>,
+}
+
+impl<'queue> Worker<'queue> {
+    fn new(queue: &'queue Arc<Queue>, number: usize, capacity: &'queue Capacity) -> Self {
+        Worker {
+            queue,
+            number,
+            capacity,
+            engine: Engine::new(capacity.lanes),
+            memory: WorkerMemory::default(),
+            pace: Pace::new(&queue.paces[number], capacity.pace),
+        }
+    }
+
+    fn work(&mut self) {
+        while let Some(chunks) = self.take_jobs() {
+            for _ in 0..chunks {
+                self.advance_lanes();
+            }
+        }
+    }
+
+    /// Fills the lanes, or computes one argon2id. Answers how many chunks of bcrypt are due then: one, and as many
+    /// as make up for the time that the lanes stood still. `None` when there is nothing to do ever again.
+    fn take_jobs(&mut self) -> Option<u64> {
+        while self.engine.active() < self.engine.width() {
+            let idle = self.engine.active() == 0;
+            match self.queue.next(self.number, self.engine.width(), idle) {
+                Next::Job(Work::Bcrypt(job), running) => {
+                    // There is a free lane, so nothing comes back.
+                    let _ = self.engine.admit(job, running);
+                }
+                Next::Job(Work::Argon2id(work), running) => {
+                    let (rounds, start) = (running.rounds(), Instant::now());
+                    match work.compute(&mut self.memory) {
+                        Ok(digest) => running.finish(digest),
+                        Err(error) => tracing::error!(%error, "no argon2id hash"),
+                    }
+                    self.pace.record(rounds, start.elapsed());
+                    return Some(1 + rounds / chunk_rounds(self.capacity.lanes));
+                }
+                #[cfg(test)]
+                Next::Job(Work::Panic, _running) => panic!("asked for by a test"),
+                Next::Nothing if idle => {
+                    self.memory = WorkerMemory::default();
+                    self.pace.rest();
+                }
+                Next::Nothing => break,
+                Next::Closed => return None,
+            }
+        }
+        Some(1)
+    }
+
+    fn advance_lanes(&mut self) {
+        self.engine.retain(Running::is_wanted);
+        let lanes = self.engine.active();
+        let start = Instant::now();
+        self.engine.advance(ROUNDS_PER_CHUNK, |running, digest| {
+            running.finish(Digest::Bcrypt(digest));
+        });
+        if lanes + 1 >= self.capacity.lanes {
+            self.pace.record(chunk_rounds(lanes), start.elapsed());
+        }
+    }
+}
+
+/// How fast a worker computes; what it publishes makes the predictions.
+struct Pace<'queue> {
+    published: &'queue AtomicU64,
+    current: f64,
+    best: f64,
+}
+
+impl<'queue> Pace<'queue> {
+    fn new(published: &'queue AtomicU64, rounds_per_second: f64) -> Self {
+        let mut pace = Pace {
+            published,
+            current: rounds_per_second,
+            best: rounds_per_second,
+        };
+        pace.rest();
+        pace
+    }
+
+    /// Counts a measurement, the more the longer it took.
+    fn record(&mut self, rounds: u64, elapsed: Duration) {
+        let weight = (elapsed.as_secs_f64() / PACE_MEMORY_SECONDS).min(1.0);
+        self.current += weight * (per_second(rounds, elapsed) - self.current);
+        self.best = self.best.max(self.current);
+        self.publish();
+    }
+
+    /// Forgets what slowed the worker down: it has nothing to do, and whatever it was may be over.
+    fn rest(&mut self) {
+        self.current = self.best;
+        self.publish();
+    }
+
+    fn publish(&self) {
+        self.published.store(self.current as u64, Ordering::Relaxed);
+    }
+}
+
+fn chunk_rounds(lanes: usize) -> u64 {
+    lanes as u64 * u64::from(ROUNDS_PER_CHUNK)
+}
+
+fn per_second(rounds: u64, elapsed: Duration) -> f64 {
+    rounds as f64 / elapsed.max(Duration::from_nanos(1)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

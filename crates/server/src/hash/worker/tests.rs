@@ -1,0 +1,207 @@
+//! The whole house with its workers running.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::{fs, iter};
+
+use super::super::scheme::Scheme;
+use super::super::{HashError, Hasher, HasherSettings, Load, Verdict};
+use super::*;
+
+const SALT: [u8; 16] = *b"sixteen of salt!";
+
+fn hasher(workers: usize, cost: u32) -> Hasher {
+    Hasher::start(HasherSettings {
+        scheme: Scheme::Bcrypt { cost },
+        workers,
+        lanes: Some(3),
+        max_wait: Duration::from_secs(600),
+        max_waiting: 2_000,
+    })
+    .unwrap()
+}
+
+fn network(number: u8) -> IpAddr {
+    Ipv4Addr::new(192, 0, 2, number).into()
+}
+
+/// A sign-in of the network that takes one hash, and tells whether it was computed.
+fn sign_in(hasher: &Hasher, number: u8) -> tokio::task::JoinHandle<Result<Verdict, HashError>> {
+    let ticket = hasher.admit(network(number)).unwrap();
+    tokio::spawn(ticket.verify(b"password", None, SALT))
+}
+
+/// The counters without those that only grow.
+fn at_work(hasher: &Hasher) -> (usize, usize, usize) {
+    let Load {
+        places,
+        waiting,
+        running,
+        ..
+    } = hasher.load();
+    (places, waiting, running)
+}
+
+async fn until(condition: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < Duration::from_secs(10), "waited in vain");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_quiet_network_does_not_wait_for_a_flood() {
+    let hasher = hasher(1, 10);
+    let flood: Vec<_> = (0..200).map(|_| sign_in(&hasher, 1)).collect();
+    until(|| hasher.load().hashes >= 3).await;
+    let before = hasher.load().hashes;
+    let verdict = sign_in(&hasher, 2).await.unwrap().unwrap();
+    assert_eq!(verdict, Verdict::Refused);
+    // It runs beside three of the flood, each of which may be followed by another before it is done.
+    let overtaken_by = hasher.load().hashes - before - 1;
+    assert!(overtaken_by <= 6, "{overtaken_by} of the flood went first");
+    flood.iter().for_each(tokio::task::JoinHandle::abort);
+    until(|| at_work(&hasher) == (0, 0, 0)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_sign_ins_are_all_answered_and_leave_nothing_behind() {
+    // REL-18
+    let hasher = hasher(2, 4);
+    let stored = hasher
+        .admit(network(0))
+        .unwrap()
+        .hash(b"password", SALT)
+        .await
+        .unwrap();
+    let sign_ins: Vec<_> = (0..1_000_u32)
+        .map(|number| {
+            let (hasher, stored) = (hasher.clone(), stored.clone());
+            tokio::spawn(async move {
+                let ticket = hasher.admit(network((number % 7) as u8)).unwrap();
+                let password: &[u8] = if number % 2 == 0 {
+                    b"password"
+                } else {
+                    b"wrong"
+                };
+                let verdict = ticket.verify(password, Some(&stored), SALT).await.unwrap();
+                assert_eq!(verdict == Verdict::Matches, number % 2 == 0);
+            })
+        })
+        .collect();
+    for sign_in in sign_ins {
+        sign_in.await.unwrap();
+    }
+    assert_eq!(at_work(&hasher), (0, 0, 0));
+    assert_eq!(hasher.load().hashes, 1_001);
+}
+
+#[tokio::test]
+async fn work_of_clients_that_have_gone_is_not_done() {
+    // REL-24
+    let hasher = hasher(2, 15);
+    let sign_ins: Vec<_> = (0..500)
+        .map(|number| sign_in(&hasher, number as u8))
+        .collect();
+    until(|| hasher.load().running > 0).await;
+    let unused = hasher.admit(network(1)).unwrap();
+    sign_ins.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(unused);
+    // A hash of cost 15 takes seconds; none is finished, in lanes or in line.
+    until(|| at_work(&hasher) == (0, 0, 0)).await;
+    assert_eq!(hasher.load().hashes, 0);
+}
+
+#[tokio::test]
+async fn a_job_that_panics_harms_no_other_for_long() {
+    let hasher = hasher(1, 4);
+    for _ in 0..3 {
+        let mut place = hasher.queue().enter(network(1), 1).unwrap();
+        let lost = place.submit(Work::Panic, 1).await;
+        assert!(lost.is_err());
+        drop(place);
+        let verdict = sign_in(&hasher, 1).await.unwrap();
+        assert_eq!(verdict, Ok(Verdict::Refused));
+        assert_eq!(at_work(&hasher), (0, 0, 0));
+    }
+}
+
+#[tokio::test]
+async fn the_workers_stop_with_the_last_hasher() {
+    let hasher = hasher(1, 15);
+    let queue = Arc::downgrade(hasher.queue());
+    let sign_in = sign_in(&hasher, 1);
+    let late = hasher.admit(network(2)).unwrap();
+    drop(hasher.clone());
+    until(|| hasher.load().running == 1).await;
+    drop(hasher);
+    assert_eq!(sign_in.await.unwrap(), Err(HashError::Lost));
+    assert_eq!(late.hash(b"password", SALT).await, Err(HashError::Lost));
+    until(|| queue.strong_count() == 0).await;
+}
+
+#[tokio::test]
+async fn argon2id_and_bcrypt_share_a_worker() {
+    let hasher = hasher(1, 8);
+    let long: Vec<_> = iter::repeat_n([b'a'; 100], 10)
+        .map(|password| {
+            let ticket = hasher.admit(network(1)).unwrap();
+            tokio::spawn(async move { ticket.hash(&password, SALT).await })
+        })
+        .collect();
+    let short: Vec<_> = (0..10).map(|_| sign_in(&hasher, 2)).collect();
+    for (long, short) in long.into_iter().zip(short) {
+        assert!(long.await.unwrap().unwrap().starts_with("$argon2id$"));
+        assert_eq!(short.await.unwrap(), Ok(Verdict::Refused));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn workers_yield_to_everything_else() {
+    // REL-19
+    let hasher = hasher(2, 4);
+    sign_in(&hasher, 1).await.unwrap().unwrap();
+    let mut nicenesses = Vec::new();
+    for task in fs::read_dir("/proc/self/task").unwrap() {
+        // A thread of another test may end while this one looks.
+        let Ok(stat) = fs::read_to_string(task.unwrap().path().join("stat")) else {
+            continue;
+        };
+        // proc_pid_stat(5): niceness is the 19th field, the name is the 2nd and in brackets.
+        let (start, rest) = stat.rsplit_once(") ").unwrap();
+        let niceness: i32 = rest.split(' ').nth(16).unwrap().parse().unwrap();
+        if start.contains("(hash-") {
+            nicenesses.push(niceness);
+        }
+    }
+    assert!(nicenesses.contains(&NICENESS), "{nicenesses:?}");
+    assert_eq!(rustix::process::getpriority_process(None), Ok(0));
+}
+
+#[test]
+fn the_pace_follows_what_is_measured_and_recovers_at_rest() {
+    let published = AtomicU64::new(0);
+    let mut pace = Pace::new(&published, 80_000.0);
+    assert_eq!(published.load(Ordering::Relaxed), 80_000);
+    for _ in 0..5_000 {
+        pace.record(20, Duration::from_millis(1));
+    }
+    let slow = published.load(Ordering::Relaxed);
+    assert!((20_000..21_000).contains(&slow), "{slow}");
+    pace.record(100_000, Duration::from_secs(1));
+    assert_eq!(published.load(Ordering::Relaxed), 100_000);
+    pace.record(1, Duration::from_secs(1));
+    pace.rest();
+    assert_eq!(published.load(Ordering::Relaxed), 100_000);
+}
+
+#[test]
+fn the_last_lane_never_is_the_only_one() {
+    for (asked, lanes) in [(0, 2), (1, 2), (3, 4), (7, 8), (8, 8), (99, 8)] {
+        let capacity = Capacity::measure(Some(asked));
+        assert_eq!(capacity.lanes, lanes);
+        assert!(capacity.pace > 0.0);
+    }
+    assert!((2..=MAX_LANES).contains(&Capacity::measure(None).lanes));
+}

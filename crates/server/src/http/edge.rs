@@ -1,0 +1,169 @@
+//! The outermost layer: who is asking, one log line, the same headers on every answer, and every error in one shape.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use axum::extract::{ConnectInfo, MatchedPath, Request};
+use axum::http::header::{
+    ACCEPT, CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, REFERRER_POLICY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use ipnet::IpNet;
+
+use super::error::{Refusal, render};
+use crate::auth::{Caller, client_address};
+use crate::error::Error;
+use crate::random::Random;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// SPEC §1, limits of the door.
+const LONGEST_URI: usize = 8 * 1024;
+
+/// What the layer needs to know.
+#[derive(Clone)]
+pub struct Edge(Arc<Inner>);
+
+struct Inner {
+    trusted_proxies: Vec<IpNet>,
+    /// Tells this process's request ids from those of its other instances and of its former lives.
+    prefix: u32,
+    requests: AtomicU64,
+}
+
+impl Edge {
+    /// A layer that believes `X-Forwarded-For` from `trusted_proxies`.
+    #[must_use]
+    pub fn new(trusted_proxies: Vec<IpNet>, random: &Random) -> Self {
+        let prefix = u32::from_be_bytes(random.bytes());
+        Self(Arc::new(Inner {
+            trusted_proxies,
+            prefix,
+            requests: AtomicU64::new(0),
+        }))
+    }
+
+    fn caller(&self, request: &Request) -> Caller {
+        let number = self.0.requests.fetch_add(1, Ordering::Relaxed);
+        let peer = request.extensions().get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |ConnectInfo(socket)| {
+            socket.ip()
+        });
+        let forwarded = request.headers().get_all(X_FORWARDED_FOR);
+        let lines: Vec<_> = forwarded.iter().map(HeaderValue::as_bytes).collect();
+        Caller {
+            address: client_address(peer, lines.into_iter(), &self.0.trusted_proxies),
+            request_id: format!("{:08x}-{number:x}", self.0.prefix),
+        }
+    }
+}
+
+/// Runs the rest of the service for one request.
+pub(super) async fn around(edge: Edge, mut request: Request, next: Next) -> Response {
+    let started = Instant::now();
+    let caller = edge.caller(&request);
+    let line = Line {
+        method: request.method().clone(),
+        route: request.extensions().get::<MatchedPath>().cloned(),
+        caller: caller.clone(),
+    };
+    let wants_problem = accepts_problem(request.headers());
+    let response = if request.uri().to_string().len() > LONGEST_URI {
+        Error::UriTooLong.into_response()
+    } else {
+        request.extensions_mut().insert(caller);
+        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+        answer.unwrap_or_else(|panic| {
+            Error::Internal(panic_text(panic.as_ref()).into()).into_response()
+        })
+    };
+    finish(response, &line, wants_problem, started)
+}
+
+fn finish(mut response: Response, line: &Line, wants_problem: bool, started: Instant) -> Response {
+    let refusal = response.extensions_mut().remove::<Refusal>();
+    let error = refusal.as_ref().map(|Refusal(error)| error.as_ref());
+    if let Some(error) = error {
+        response = render(error, response.headers().clone(), wants_problem);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&line.caller.request_id) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    // SEC-71. The documentation page brings a policy of its own.
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers
+        .entry(CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static(
+            "default-src 'none'; frame-ancestors 'none'",
+        ));
+    line.write(response.status(), error, started);
+    response
+}
+
+/// What the log says about a request. Never a path as it was sent, a header or a body: only what we know by name.
+struct Line {
+    method: Method,
+    route: Option<MatchedPath>,
+    caller: Caller,
+}
+
+impl Line {
+    fn write(&self, status: StatusCode, error: Option<&Error>, started: Instant) {
+        let status = status.as_u16();
+        let method = match self.method {
+            Method::GET
+            | Method::POST
+            | Method::PUT
+            | Method::DELETE
+            | Method::HEAD
+            | Method::OPTIONS
+            | Method::PATCH => self.method.as_str(),
+            _ => "other",
+        };
+        let route = self.route.as_ref().map_or("unknown", MatchedPath::as_str);
+        let client = self.caller.address;
+        let request_id = self.caller.request_id.as_str();
+        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let code = error.map(Error::code);
+        let cause = error.and_then(Error::cause);
+        let cause = cause.as_deref();
+        match error {
+            Some(Error::Internal(_)) => {
+                tracing::error!(target: "http", method, route, status, micros, %client, request_id, code, cause, "request");
+            }
+            Some(Error::DatabaseUnavailable(_)) => {
+                tracing::warn!(target: "http", method, route, status, micros, %client, request_id, code, cause, "request");
+            }
+            _ => {
+                tracing::info!(target: "http", method, route, status, micros, %client, request_id, code, cause, "request");
+            }
+        }
+    }
+}
+
+fn accepts_problem(headers: &HeaderMap) -> bool {
+    let lines = headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|range| {
+        let media_type = range.split(';').next().unwrap_or_default().trim();
+        media_type.eq_ignore_ascii_case("application/problem+json")
+    })
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("panic: {}", text.unwrap_or_else(|| "without a text".into()))
+}

@@ -1,0 +1,153 @@
+//! What handlers are given: a checked body, the current user.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::request::Parts;
+use gatewright_verify::axum::bearer_token;
+use gatewright_verify::strict_json;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Map, Value};
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::auth::{self, Caller, Current};
+use crate::error::{Error, FieldError};
+
+/// SPEC §1, limits of the door.
+const LARGEST_BODY: usize = 64 * 1024;
+/// REL-21: a whole body, however slowly it trickles.
+const BODY_PATIENCE: Duration = Duration::from_secs(15);
+
+/// The JSON object of a request, whose fields are taken one by one.
+pub(super) struct Fields {
+    members: Map<String, Value>,
+    errors: Vec<FieldError>,
+}
+
+impl Fields {
+    /// A text that must be there; empty when it is not, which [`Fields::finish`] will refuse.
+    pub(super) fn text(&mut self, field: &'static str) -> String {
+        self.take(field).unwrap_or_else(|| {
+            if !self.errors.iter().any(|error| error.field == field) {
+                self.note(field, "is required");
+            }
+            String::new()
+        })
+    }
+
+    /// A text that may be absent or null.
+    pub(super) fn optional_text(&mut self, field: &'static str) -> Option<String> {
+        self.take(field)
+    }
+
+    /// Refuses what [`Fields::text`] and [`Fields::optional_text`] found missing or of another type.
+    pub(super) fn finish(self) -> Result<(), Error> {
+        if self.errors.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::Invalid(self.errors))
+        }
+    }
+
+    fn take(&mut self, field: &'static str) -> Option<String> {
+        match self.members.remove(field) {
+            Some(Value::String(text)) => Some(text),
+            None | Some(Value::Null) => None,
+            Some(_) => {
+                self.note(field, "must be a string");
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, field: &'static str, rule: &str) {
+        let mut name = field.to_owned();
+        name[..1].make_ascii_uppercase();
+        self.errors.push(FieldError {
+            field,
+            message: format!("{name} {rule}"),
+        });
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Fields {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        check_head(request.headers())?;
+        let bytes = timeout(BODY_PATIENCE, read(request.into_body()))
+            .await
+            .map_err(|_| Error::BodyTooSlow)??;
+        let members = strict_json::object(&bytes).map_err(|error| malformed(&error))?;
+        Ok(Self {
+            members,
+            errors: Vec::new(),
+        })
+    }
+}
+
+/// SEC-67, SEC-68: refused before a byte of the body is read.
+fn check_head(headers: &HeaderMap) -> Result<(), Error> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return Err(Error::NotJson);
+    };
+    let text = line.to_str().unwrap_or_default();
+    let (media_type, parameters) = text.split_once(';').unwrap_or((text, ""));
+    let charset = parameters
+        .trim()
+        .split_once('=')
+        .map(|(_, value)| value.trim_matches('"'));
+    if !media_type.trim().eq_ignore_ascii_case("application/json")
+        || charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8"))
+    {
+        return Err(Error::NotJson);
+    }
+    let length = headers
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    match length.map(str::parse::<u64>) {
+        Some(Ok(length)) if length > LARGEST_BODY as u64 => Err(Error::BodyTooLarge),
+        _ => Ok(()),
+    }
+}
+
+async fn read(body: Body) -> Result<bytes::Bytes, Error> {
+    match Limited::new(body, LARGEST_BODY).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Error::BodyTooLarge),
+        Err(_) => Err(Error::MalformedBody("The body did not arrive whole".into())),
+    }
+}
+
+fn malformed(error: &strict_json::Error) -> Error {
+    let detail = match error {
+        strict_json::Error::Encoding => "The body is not valid UTF-8",
+        strict_json::Error::Type(_) => "The body must be a JSON object",
+        _ => "The body is not valid JSON",
+    };
+    Error::MalformedBody(detail.into())
+}
+
+impl FromRequestParts<Arc<App>> for Current {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        let token = bearer_token(&parts.headers)?;
+        auth::authenticate(app, token).await
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Error> {
+        let caller = parts.extensions.get::<Self>().cloned();
+        caller.ok_or_else(|| Error::Internal("the edge layer is missing".into()))
+    }
+}

@@ -1,0 +1,315 @@
+//! SQLite: one writer thread with group commit, and a few reader connections used in place.
+
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::db::{Changed, DbError, Row, Statement, Written};
+use super::migrate;
+use super::writer::{self, Job};
+
+/// How long one request waits for SQLite before it is told to come again. REL-12 allows six seconds.
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+/// Transactions that may wait for the writer; each is a few hundred bytes.
+const WAITING_WRITES: usize = 4096;
+const READERS: usize = 4;
+/// The first SQLite release without the WAL-reset corruption (3.7.0 to 3.51.2).
+const OLDEST_SAFE_SQLITE: i32 = 3_051_003;
+/// Marks a file as ours: "gate" in ASCII.
+pub(super) const APPLICATION_ID: i32 = 0x6761_7465;
+
+/// An open SQLite database.
+#[derive(Clone)]
+pub struct Sqlite(Arc<Inner>);
+
+struct Inner {
+    jobs: mpsc::Sender<Job>,
+    readers: Vec<Mutex<Connection>>,
+    next_reader: AtomicUsize,
+}
+
+/// Why an SQLite file was not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The file or its directory cannot be used.
+    #[error("{path}: {source}")]
+    File {
+        /// The file as it was named.
+        path: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// The file can be read by everybody.
+    #[error("{0}: other users of this machine may read it; run: chmod 600 {0}")]
+    Exposed(String),
+    /// The file is there, but it is not a Gatewright database.
+    #[error(
+        "{0}: not a Gatewright database; it is left as it is (a new one is made only where no file exists)"
+    )]
+    Foreign(String),
+    /// SQLite would not open or read it.
+    #[error("{path}: {source}")]
+    Sqlite {
+        /// The file as it was named.
+        path: String,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// The SQLite library linked in can corrupt a file.
+    #[error("SQLite {0} is linked, but 3.51.3 or newer is needed (WAL-reset corruption)")]
+    Library(&'static str),
+    /// The schema does not fit this program.
+    #[error("{path}: {source}")]
+    Schema {
+        /// The file as it was named.
+        path: String,
+        /// What does not fit.
+        source: migrate::MigrateError,
+    },
+}
+
+impl Sqlite {
+    /// Opens `path`, creating and migrating it where nothing exists. A new file appears whole or not at all, with mode 0600.
+    ///
+    /// # Errors
+    /// [`OpenError`] with one sentence that names the file.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        // REL-14
+        if rusqlite::version_number() < OLDEST_SAFE_SQLITE {
+            return Err(OpenError::Library(rusqlite::version()));
+        }
+        if !exists(path)? {
+            create(path)?;
+        }
+        check_file(path)?;
+        let shown = path.display().to_string();
+        let failed = |source| OpenError::Sqlite {
+            path: shown.clone(),
+            source,
+        };
+        let mut connection = connect(path).map_err(failed)?;
+        if !is_ours(&connection).map_err(failed)? {
+            return Err(OpenError::Foreign(shown));
+        }
+        migrate::sqlite(&mut connection).map_err(|source| OpenError::Schema {
+            path: shown.clone(),
+            source,
+        })?;
+        let readers = (0..READERS)
+            .map(|_| connect_reader(path).map(Mutex::new))
+            .collect::<Result<_, _>>()
+            .map_err(failed)?;
+        let (jobs, queue) = mpsc::channel(WAITING_WRITES);
+        let file = path.to_owned();
+        writer::start(connection, queue, move || connect(&file)).map_err(|source| {
+            OpenError::File {
+                path: shown,
+                source,
+            }
+        })?;
+        Ok(Self(Arc::new(Inner {
+            jobs,
+            readers,
+            next_reader: AtomicUsize::new(0),
+        })))
+    }
+
+    pub(super) async fn read(&self, statement: &Statement) -> Result<Vec<Row>, DbError> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            // In place: a look-up takes microseconds, a hop to another thread takes more.
+            let answer = run(&self.reader(), statement);
+            match answer {
+                Ok(changed) => return Ok(changed.rows),
+                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                    sleep(Duration::from_millis(20)).await;
+                }
+                Err(error) => return Err(classify(error)),
+            }
+        }
+    }
+
+    pub(super) async fn write(&self, statements: Vec<Statement>) -> Result<Written, DbError> {
+        let (reply, answer) = oneshot::channel();
+        self.0
+            .jobs
+            .try_send(Job { statements, reply })
+            .map_err(|_| DbError::unavailable("the writer's queue is full"))?;
+        timeout(PATIENCE, answer)
+            .await
+            .map_err(|_| DbError::unavailable("the writer is held up"))?
+            .map_err(|_| DbError::unavailable("the writer has stopped"))?
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        let readers = &self.0.readers;
+        let free = readers.iter().find_map(|reader| reader.try_lock().ok());
+        free.unwrap_or_else(|| {
+            let turn = self.0.next_reader.fetch_add(1, Ordering::Relaxed) % readers.len();
+            readers[turn].lock().unwrap_or_else(PoisonError::into_inner)
+        })
+    }
+}
+
+/// Runs one statement on `connection` and collects what it returns.
+pub(super) fn run(connection: &Connection, statement: &Statement) -> rusqlite::Result<Changed> {
+    let mut prepared = connection.prepare_cached(statement.sql)?;
+    for (index, value) in statement.parameters.iter().enumerate() {
+        prepared.raw_bind_parameter(index + 1, value)?;
+    }
+    let columns = prepared.column_count();
+    if columns == 0 {
+        let count = prepared.raw_execute()? as u64;
+        return Ok(Changed {
+            count,
+            rows: Vec::new(),
+        });
+    }
+    let mut found = Vec::new();
+    let mut rows = prepared.raw_query();
+    while let Some(row) = rows.next()? {
+        let values = (0..columns)
+            .map(|index| row.get(index))
+            .collect::<Result<_, _>>()?;
+        found.push(Row::Sqlite(values));
+    }
+    Ok(Changed {
+        count: found.len() as u64,
+        rows: found,
+    })
+}
+
+/// Turns SQLite's word into ours.
+pub(super) fn classify(error: rusqlite::Error) -> DbError {
+    let Some(code) = error.sqlite_error().copied() else {
+        return DbError::Defect(error.into());
+    };
+    if code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE
+        || code.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_PRIMARYKEY
+    {
+        return DbError::Unique(error.to_string());
+    }
+    match code.code {
+        ErrorCode::DatabaseBusy
+        | ErrorCode::DatabaseLocked
+        | ErrorCode::DiskFull
+        | ErrorCode::SystemIoFailure
+        | ErrorCode::CannotOpen
+        | ErrorCode::ReadOnly
+        | ErrorCode::DatabaseCorrupt
+        | ErrorCode::NotADatabase
+        | ErrorCode::OutOfMemory
+        | ErrorCode::OperationAborted
+        | ErrorCode::FileLockingProtocolFailed => DbError::unavailable(error),
+        _ => DbError::Defect(error.into()),
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(
+        error.sqlite_error_code(),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked)
+    )
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // Never SQLITE_OPEN_CREATE: a file that has vanished must not come back empty.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
+    )?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = connect(path)?;
+    connection.pragma_update(None, "query_only", true)?;
+    // A reader runs on the async threads: it must never sleep there.
+    connection.busy_timeout(Duration::ZERO)?;
+    Ok(connection)
+}
+
+fn exists(path: &Path) -> Result<bool, OpenError> {
+    path.try_exists().map_err(|source| file_error(path, source))
+}
+
+/// Builds the database under another name and links it into place, so that a crash leaves nothing half made and a
+/// second instance that starts at the same moment finds either nothing or a whole file.
+fn create(path: &Path) -> Result<(), OpenError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".new-{}", std::process::id()));
+    let draft = Path::new(&name);
+    let built = build(draft).and_then(|()| match fs::hard_link(draft, path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        linked => linked.map_err(|source| file_error(path, source)),
+    });
+    for suffix in ["", "-wal", "-shm", "-journal"] {
+        let mut leftover = name.clone();
+        leftover.push(suffix);
+        let _ = fs::remove_file(leftover);
+    }
+    built
+}
+
+fn build(draft: &Path) -> Result<(), OpenError> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(draft)
+        .map_err(|source| file_error(draft, source))?;
+    let shown = draft.display().to_string();
+    let failed = |source| OpenError::Sqlite {
+        path: shown.clone(),
+        source,
+    };
+    let mut connection = connect(draft).map_err(failed)?;
+    connection
+        .pragma_update(None, "application_id", APPLICATION_ID)
+        .map_err(failed)?;
+    migrate::sqlite(&mut connection).map_err(|source| OpenError::Schema {
+        path: shown.clone(),
+        source,
+    })?;
+    // Closing the last connection moves the WAL into the file.
+    connection.close().map_err(|(_, source)| failed(source))
+}
+
+/// SEC-78: nobody else on the machine may read the accounts.
+fn check_file(path: &Path) -> Result<(), OpenError> {
+    let metadata = fs::metadata(path).map_err(|source| file_error(path, source))?;
+    if !metadata.is_file() {
+        return Err(OpenError::Foreign(path.display().to_string()));
+    }
+    if metadata.permissions().mode() & 0o007 != 0 {
+        return Err(OpenError::Exposed(path.display().to_string()));
+    }
+    // SQLite takes an empty file for a new database; here it is one that has lost its content. REL-15
+    if metadata.len() == 0 {
+        return Err(OpenError::Foreign(path.display().to_string()));
+    }
+    Ok(())
+}
+
+fn is_ours(connection: &Connection) -> rusqlite::Result<bool> {
+    let id: i32 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok(id == APPLICATION_ID)
+}
+
+fn file_error(path: &Path, source: std::io::Error) -> OpenError {
+    OpenError::File {
+        path: path.display().to_string(),
+        source,
+    }
+}
