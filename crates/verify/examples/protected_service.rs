@@ -16,8 +16,9 @@ use tokio::net::TcpListener;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let secret = secret()?;
-    let verifier = Arc::new(Verifier::new([Key::hs256(None, secret.as_bytes())?])?);
+    let key = Key::hs256(None, secret()?.as_bytes())
+        .map_err(|error| format!("BETTER_AUTH_SECRET: {error}"))?;
+    let verifier = Arc::new(Verifier::new([key])?);
 
     let service = Router::new()
         .route("/whoami", get(whoami))

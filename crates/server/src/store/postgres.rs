@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use deadpool::Runtime;
 use deadpool::managed::{Object, Pool, PoolError, Timeouts};
 use futures_util::future::join_all;
 use rustls::pki_types::CertificateDer;
@@ -70,7 +71,10 @@ impl Postgres {
             Encryption::VerifyFull(certificate) => Some(tls(certificate)?),
         };
         let dialer = Dialer::new(config, tls, CONNECTIONS);
-        let pool = Pool::builder(dialer).max_size(CONNECTIONS).build();
+        let pool = Pool::builder(dialer)
+            .max_size(CONNECTIONS)
+            .runtime(Runtime::Tokio1)
+            .build();
         pool.map(Self).map_err(|_| ConfigError::Url)
     }
 

@@ -1,5 +1,6 @@
 //! Algorithms, keys and header members, under the right HMAC where there can be one.
 
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gatewright_verify::{Error, Key, KeyError, Malformed, Token, Verifier};
@@ -97,6 +98,26 @@ fn the_bytes_of_a_public_key_are_never_an_hmac_secret() {
             let token = attacker.sign(&claims()).unwrap();
             assert_eq!(verifier.verify(&token, NOW), Err(Error::Algorithm));
         }
+    }
+}
+
+// SEC-32
+#[test]
+fn a_token_under_a_public_key_is_accepted_by_both_names_of_ed25519() {
+    let pair = Ed25519KeyPair::from_seed_unchecked(&[7; 32]).unwrap();
+    let x = pair.public_key().as_ref().try_into().unwrap();
+    let verifier = Verifier::new([Key::ed25519_public(None, x).unwrap()]).unwrap();
+    for (algorithm, result) in [
+        ("EdDSA", Ok(claims())),
+        ("Ed25519", Ok(claims())),
+        ("eddsa", Err(Error::Algorithm)),
+        ("HS256", Err(Error::Algorithm)),
+    ] {
+        let token = with_header(&format!(r#"{{"alg":"{algorithm}"}}"#));
+        let (message, _) = token.rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.encode(pair.sign(message.as_bytes()));
+        let token = format!("{message}.{signature}");
+        assert_eq!(verifier.verify(&token, NOW), result, "{algorithm}");
     }
 }
 

@@ -1,7 +1,7 @@
 //! One client's connection: hyper speaks HTTP, this decides how long it may wait and what it may be asked.
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
@@ -63,7 +63,7 @@ pub(super) async fn attend(stream: TcpStream, address: SocketAddr, house: House)
     let mut leave = pin!(leave.changed());
     let mut leaving = false;
     let mut alarm = pin!(tokio::time::sleep(deadlines.header));
-    let ended_by_itself = std::future::poll_fn(|context| {
+    let ended_by_itself = poll_fn(|context| {
         if Pin::new(&mut connection).poll(context).is_ready() {
             return Poll::Ready(true);
         }
@@ -99,9 +99,11 @@ fn protocol() -> http1::Builder {
     protocol
 }
 
-/// Throws away what the client still sends until it closes, so that no reset overtakes the last answer.
-async fn linger(stream: TcpStream, at_most: Duration) {
+/// Ends our side and throws away what the client still sends until it closes, so that no reset overtakes the last answer.
+async fn linger(mut stream: TcpStream, at_most: Duration) {
     let discard_all = async {
+        // hyper has done this already, unless the client asked for an upgrade. A failure shows again when reading.
+        let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
         let mut discarded = vec![0; HEAD_BYTES];
         while stream.readable().await.is_ok() {
             match stream.try_read(&mut discarded) {

@@ -235,7 +235,7 @@ fn a_silent_or_slow_new_connection_is_closed_at_the_header_deadline() {
 // REL-21
 #[test]
 fn a_kept_connection_may_idle_longer_than_a_head_may_take() {
-    let (header, idle) = (Duration::from_millis(300), Duration::from_millis(1500));
+    let (header, idle) = (Duration::from_millis(300), Duration::from_secs(2));
     let server = Server::start(Deadlines {
         header,
         idle,
@@ -248,7 +248,7 @@ fn a_kept_connection_may_idle_longer_than_a_head_may_take() {
     assert_about(closed_after(&mut resting), idle);
 
     let mut slow = server.connect_kept();
-    std::thread::sleep(Duration::from_millis(500));
+    std::thread::sleep(Duration::from_millis(100));
     send(&mut slow, "G");
     assert_about(closed_after(&mut slow), header);
 }
@@ -270,7 +270,7 @@ fn a_handler_may_take_longer_than_every_deadline() {
 
 // REL-21
 #[test]
-fn a_client_that_does_not_read_its_answer_is_cut() {
+fn only_a_client_that_stops_reading_its_answer_is_cut() {
     let write = Duration::from_millis(500);
     let server = Server::start(Deadlines { write, ..UNHURRIED });
     let mut deaf = server.connect();
@@ -285,9 +285,18 @@ fn a_client_that_does_not_read_its_answer_is_cut() {
         &mut listening,
         "GET /big HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n",
     );
-    let mut received = Vec::new();
-    listening.read_to_end(&mut received).unwrap();
-    assert!(received.len() > 64 << 20);
+    let since = Instant::now();
+    let mut block = vec![0; 4 << 20];
+    let mut received = 0;
+    while received < 64 << 20 {
+        let some = listening.read(&mut block).unwrap();
+        assert!(some > 0, "cut after {received} bytes");
+        received += some;
+        if received % (4 << 20) < some {
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+    assert!(since.elapsed() > 2 * write, "too fast to prove anything");
 }
 
 // REL-24

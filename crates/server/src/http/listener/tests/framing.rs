@@ -95,7 +95,10 @@ fn a_length_is_found_however_it_arrives_and_never_where_there_is_none() {
 
 #[test]
 fn upgrades_tunnels_and_http_2_are_not_spoken() {
-    let server = Server::start(UNHURRIED);
+    let server = Server::start(Deadlines {
+        linger: NEVER,
+        ..UNHURRIED
+    });
     let text = server.last_answer(
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n",
     );
