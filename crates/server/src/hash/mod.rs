@@ -34,7 +34,8 @@ pub struct HasherSettings {
     pub scheme: Scheme,
     /// Worker threads; 0 means one per core.
     pub workers: usize,
-    /// bcrypt hashes that a worker computes at once, 1 to 7; `None` means as many as suit this processor.
+    /// bcrypt hashes that a worker computes at once, 2 to 8, the last of them only for a client network that has none
+    /// running; `None` means as many as suit this processor.
     pub lanes: Option<usize>,
     /// Whoever would wait longer is refused.
     pub max_wait: Duration,

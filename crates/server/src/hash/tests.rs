@@ -11,7 +11,7 @@ fn hasher(scheme: Scheme) -> Hasher {
     Hasher::start(HasherSettings {
         scheme,
         workers: 2,
-        lanes: Some(3),
+        lanes: Some(4),
         max_wait: Duration::from_secs(60),
         max_waiting: 2_000,
     })
@@ -254,7 +254,7 @@ async fn costs_that_would_never_end_are_refused_at_the_start() {
         let settings = HasherSettings {
             scheme: Scheme::Bcrypt { cost },
             workers: 1,
-            lanes: Some(1),
+            lanes: None,
             max_wait: Duration::from_secs(1),
             max_waiting: 1,
         };

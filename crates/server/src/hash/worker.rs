@@ -10,9 +10,10 @@ use bcrypt_lanes::{Engine, Job, MAX_LANES, calibrate};
 use super::queue::{Next, Queue, Running};
 use super::scheme::{Digest, Work, WorkerMemory};
 
-/// What workers yield to everything else. Linux gives a thread of niceness 5 a third of the weight of one of
-/// niceness 0: requests win whenever there are any, and a sign-in still gets done while they are many.
-const NICENESS: i32 = 5;
+/// By how much workers yield to everything else: 1 weighs 820 to the 1,024 of niceness 0 (sched(7)). Measured on two
+/// cores that a load generator keeps busy, with 64 clients signing in: profile keeps 0.6 of its rate (0.4 at
+/// niceness 0), and a quiet network's sign-in takes two to three hash times (four and more from niceness 3 on).
+const NICENESS: i32 = 1;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
 const ROUNDS_PER_CHUNK: u32 = 16;
@@ -25,7 +26,8 @@ const PACE_MEMORY_SECONDS: f64 = 1.0;
 
 /// What one worker can do.
 pub(super) struct Capacity {
-    /// Lanes of an engine, of which the last is kept for newcomers.
+    /// Lanes of an engine, at least 2. The last is kept for newcomers, and is one of those that suit the processor:
+    /// one more would slow every job down, the newcomer's included.
     lanes: usize,
     /// Rounds of bcrypt per second when all lanes but the newcomers' are in use.
     pace: f64,
@@ -34,7 +36,7 @@ pub(super) struct Capacity {
 impl Capacity {
     /// Takes about 20 milliseconds unless the number of lanes is given.
     fn measure(lanes: Option<usize>) -> Capacity {
-        let lanes = (lanes.unwrap_or_else(calibrate) + 1).clamp(2, MAX_LANES);
+        let lanes = lanes.unwrap_or_else(calibrate).clamp(2, MAX_LANES);
         let mut engine = Engine::new(lanes - 1);
         while let Ok(endless) = Job::new(31, [0; 16], b"")
             && engine.admit(endless, ()).is_ok()

@@ -1,1 +1,5 @@
+//! The one integration binary: every test of the API and the store runs on SQLite and on PostgreSQL.
 
+#[macro_use]
+mod support;
+mod api;

@@ -12,7 +12,7 @@ fn queue(workers: usize, max_waiting: usize) -> Arc<Queue> {
         HasherSettings {
             scheme: Scheme::Bcrypt { cost: 4 },
             workers,
-            lanes: Some(3),
+            lanes: Some(4),
             max_wait: Duration::from_secs(5),
             max_waiting,
         },

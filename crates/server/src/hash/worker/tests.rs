@@ -13,7 +13,7 @@ fn hasher(workers: usize, cost: u32) -> Hasher {
     Hasher::start(HasherSettings {
         scheme: Scheme::Bcrypt { cost },
         workers,
-        lanes: Some(3),
+        lanes: Some(4),
         max_wait: Duration::from_secs(600),
         max_waiting: 2_000,
     })
@@ -198,7 +198,7 @@ fn the_pace_follows_what_is_measured_and_recovers_at_rest() {
 
 #[test]
 fn the_last_lane_never_is_the_only_one() {
-    for (asked, lanes) in [(0, 2), (1, 2), (3, 4), (7, 8), (8, 8), (99, 8)] {
+    for (asked, lanes) in [(0, 2), (1, 2), (4, 4), (8, 8), (99, 8)] {
         let capacity = Capacity::measure(Some(asked));
         assert_eq!(capacity.lanes, lanes);
         assert!(capacity.pace > 0.0);

@@ -104,9 +104,9 @@ async fn linger(mut stream: TcpStream, at_most: Duration) {
     let discard_all = async {
         // hyper has done this already, unless the client asked for an upgrade. A failure shows again when reading.
         let _ = poll_fn(|context| Pin::new(&mut stream).poll_shutdown(context)).await;
-        let mut discarded = vec![0; HEAD_BYTES];
         while stream.readable().await.is_ok() {
-            match stream.try_read(&mut discarded) {
+            // A buffer for each read alone: most connections that linger are silent and hold none.
+            match stream.try_read(&mut vec![0; HEAD_BYTES]) {
                 Ok(1..) => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(0) | Err(_) => return,

@@ -103,6 +103,14 @@ fn upgrades_tunnels_and_http_2_are_not_spoken() {
         "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade, close\r\nupgrade: websocket\r\n\r\n",
     );
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    let mut client = server.connect();
+    for _ in 0..2 {
+        send(
+            &mut client,
+            "GET / HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n",
+        );
+        assert!(receive_some(&mut client).ends_with("home"));
+    }
     let text =
         server.last_answer("CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\nconnection: close\r\n\r\n");
     assert!(text.starts_with("HTTP/1.1 404 "), "{text}");

@@ -1,0 +1,3 @@
+//! The API, one file for each endpoint family, by the URL.
+
+mod register;
