@@ -11,7 +11,7 @@ use bcrypt_lanes::{Engine, Job, MAX_LANES, calibrate};
 const TURNS: usize = 25;
 
 /// The cost of the hashes of the crowd: short measurements escape other work. At cost 12 each takes 16 times as long,
-/// and the ratios are the same.
+/// and the ratios are about the same.
 const COST: u32 = 8;
 
 /// Rounds until a waiting job may join.

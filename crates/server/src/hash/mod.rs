@@ -5,7 +5,7 @@
 //! taking turns between client networks; and who would have to wait too long is told so at the door, before any work.
 //! Nothing else waits behind it, and no async thread hashes.
 //!
-//! Read on in [`scheme`] (what is computed), [`queue`] (who is let in, and whose turn it is), [`worker`] (the threads).
+//! Read on in `scheme` (what is computed), `queue` (who is let in, and whose turn it is), `worker` (the threads).
 
 mod queue;
 mod scheme;

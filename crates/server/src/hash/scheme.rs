@@ -9,15 +9,15 @@ use zeroize::Zeroizing;
 /// Bytes of a password that bcrypt uses; what follows would be cut off silently.
 const BCRYPT_MAX_BYTES: usize = 72;
 
-/// Costs of a bcrypt hash that are computed: 4 is bcrypt's least, 15 (about two seconds) our most (ASVS 11.2.2).
+/// Costs of a bcrypt hash that are computed: 4 is bcrypt's least, 15 (about two seconds) our most. (SEC-07)
 pub(super) const BCRYPT_COSTS: RangeInclusive<u32> = 4..=15;
 
-/// argon2id as OWASP's Password Storage Cheat Sheet asks at least: 19 MiB in KiB, two passes, one lane.
+/// argon2id as OWASP's Password Storage Cheat Sheet asks at least: 19 MiB in KiB, two passes, one lane. (SEC-06)
 const ARGON2ID_KIB: u32 = 19_456;
 const ARGON2ID_PASSES: u32 = 2;
 const ARGON2ID_LANES: u32 = 1;
 
-/// Most of each that a stored argon2id hash may ask for: 1 GiB, ten passes, sixteen lanes.
+/// Most of each that a stored argon2id hash may ask for: 1 GiB, ten passes, sixteen lanes. (SEC-07)
 const ARGON2ID_MAX_KIB: u32 = 1 << 20;
 const ARGON2ID_MAX_PASSES: u32 = 10;
 const ARGON2ID_MAX_LANES: u32 = 16;
