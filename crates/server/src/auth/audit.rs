@@ -21,7 +21,7 @@ pub(super) fn record(
     subject: &Subject<'_>,
 ) {
     let client = caller.address;
-    let request_id = caller.request_id.as_str();
+    let request_id = caller.request_id.as_ref();
     match subject {
         Subject::User(id) => {
             tracing::info!(target: "audit", event, result, user_id = %id, %client, request_id);

@@ -29,6 +29,7 @@ pub use session::{Current, authenticate, logout};
 pub use token::Tokens;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use crate::store::User;
 
@@ -38,7 +39,7 @@ pub struct Caller {
     /// The client's address, as far as trusted proxies vouch for it.
     pub address: IpAddr,
     /// The id that the answer's `X-Request-Id` carries.
-    pub request_id: String,
+    pub request_id: Arc<str>,
 }
 
 impl Caller {

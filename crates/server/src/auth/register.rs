@@ -58,15 +58,15 @@ impl Registration {
 pub async fn register(app: &App, new: &Registration, caller: &Caller) -> Result<SignedIn, Error> {
     let ticket = app.hasher.admit(caller.network().address())?;
     let subject = Subject::Email(new.email.as_str());
-    if let Some(cap) = app.limits.register(caller.network()) {
-        if let Reservation::Refused { wait_ms, .. } =
+    if let Some(cap) = app.limits.register(caller.network())
+        && let Reservation::Refused { wait_ms, .. } =
             app.store.reserve(&[cap], app.clock.now_ms()).await?
-        {
-            audit::record(caller, "register", "throttled", &subject);
-            return Err(Error::TooManyAttempts {
-                retry_after_seconds: whole_seconds(wait_ms),
-            });
-        }
+    {
+        audit::record(caller, "register", "throttled", &subject);
+        let retry_after_seconds = whole_seconds(wait_ms);
+        return Err(Error::TooManyAttempts {
+            retry_after_seconds,
+        });
     }
     let hash = ticket
         .hash(new.password.as_bytes(), app.random.bytes())

@@ -11,8 +11,8 @@ use super::queue::{Next, Queue, Running};
 use super::scheme::{Digest, Work, WorkerMemory};
 
 /// By how much workers yield to everything else: 1 weighs 820 to the 1,024 of niceness 0 (sched(7)). Measured on two
-/// cores that a load generator keeps busy, with 64 clients signing in: profile keeps 0.6 of its rate or more, and a
-/// quiet network's sign-in takes up to three hash times. From niceness 3 on it takes four and more.
+/// cores that a load generator keeps busy, with 64 clients signing in: profile keeps 0.59 to 0.73 of its rate, and a
+/// quiet network's sign-in takes two and a half to three hash times (up to three and a half at niceness 2).
 const NICENESS: i32 = 1;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.

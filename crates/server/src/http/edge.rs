@@ -60,7 +60,7 @@ impl Edge {
         let lines: Vec<_> = forwarded.iter().map(HeaderValue::as_bytes).collect();
         Caller {
             address: client_address(peer, lines.into_iter(), &self.0.trusted_proxies),
-            request_id: format!("{:08x}-{number:x}", self.0.prefix),
+            request_id: format!("{:08x}-{number:x}", self.0.prefix).into(),
         }
     }
 }
@@ -75,7 +75,8 @@ pub(super) async fn around(edge: Edge, mut request: Request, next: Next) -> Resp
         caller: caller.clone(),
     };
     let wants_problem = accepts_problem(request.headers());
-    let response = if request.uri().to_string().len() > LONGEST_URI {
+    let target = request.uri().path_and_query();
+    let response = if target.is_some_and(|target| target.as_str().len() > LONGEST_URI) {
         Error::UriTooLong.into_response()
     } else {
         request.extensions_mut().insert(caller);
@@ -132,7 +133,7 @@ impl Line {
         };
         let route = self.route.as_ref().map_or("unknown", MatchedPath::as_str);
         let client = self.caller.address;
-        let request_id = self.caller.request_id.as_str();
+        let request_id = self.caller.request_id.as_ref();
         let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let code = error.map(Error::code);
         let cause = error.and_then(Error::cause);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::body::Body;
-use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CONNECTION, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -126,6 +126,9 @@ pub(super) fn render(error: &Error, headers: HeaderMap, wants_problem: bool) -> 
     if let Some(seconds) = retry_after_seconds(error) {
         own.insert(RETRY_AFTER, seconds.into());
     }
+    if leaves_body_unread(error) {
+        own.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     response.map(Body::new)
 }
 
@@ -136,6 +139,14 @@ fn challenge(error: &Error) -> Option<&'static str> {
         Error::TokenExpired | Error::InvalidToken(_) => Some("Bearer error=\"invalid_token\""),
         _ => None,
     }
+}
+
+/// What is refused without reading the body ends the connection: the rest of the body would have to be read first.
+fn leaves_body_unread(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotJson | Error::BodyTooLarge | Error::BodyTooSlow
+    )
 }
 
 fn retry_after_seconds(error: &Error) -> Option<u64> {

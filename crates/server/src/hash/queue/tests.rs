@@ -129,6 +129,7 @@ fn one_place_is_enough_for_a_queue() {
 #[test]
 fn more_work_than_foreseen_counts() {
     let queue = queue(1, 100);
+    let _keeps_the_line = queue.enter(network(1), 0).unwrap();
     let mut place = queue.enter(network(1), 1_000).unwrap();
     let _target = place.submit(some_work(), 4_000);
     let _price = place.submit(some_work(), 1_000);
