@@ -29,14 +29,18 @@ pub(super) struct MessageResponse {
         (status = 200, description = "The session has ended", body = MessageResponse),
         (status = 401, description = "`Not authenticated`, `Token has expired` or `Invalid token`", body = Problem,
             headers(("WWW-Authenticate" = String, description = "`Bearer`, with `error=\"invalid_token\"` when a token was sent"))),
-        (status = 404, description = "`User not found`: neither the user nor the session exists any more", body = Problem),
     )
 )]
 pub(super) async fn logout(
     State(app): State<Arc<App>>,
-    current: Current,
+    current: Result<Current, Error>,
     caller: Caller,
 ) -> Result<Json<MessageResponse>, Error> {
+    // Only the profile of a deleted user is not found (SPEC §1); here the token is no good any more.
+    let current = current.map_err(|error| match error {
+        Error::UserNotFound => Error::InvalidToken("the user and the session are gone".into()),
+        other => other,
+    })?;
     auth::logout(&app, &current, &caller).await?;
     Ok(Json(MessageResponse {
         message: "Logged out successfully",
