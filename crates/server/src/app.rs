@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use uuid::Uuid;
 
-use crate::auth::{Gate, LimitSettings, SignedIn, Tokens};
+use crate::auth::{Gate, LimitSettings, Pace, SignedIn, Tokens};
 use crate::clock::Clock;
 use crate::hash::Hasher;
 use crate::random::Random;
@@ -27,6 +27,8 @@ pub struct App {
     pub limits: LimitSettings,
     /// Sign-ins under way.
     pub gate: Gate,
+    /// Spaces out the refusals of sign-ins and sign-ups.
+    pub pace: Pace,
     /// What new passwords must be like.
     pub password_policy: PasswordPolicy,
     /// Where the process is in its life.

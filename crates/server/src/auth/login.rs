@@ -28,6 +28,16 @@ pub async fn login(
     password: &str,
     caller: &Caller,
 ) -> Result<SignedIn, Error> {
+    let outcome = attempt(app, email, password, caller).await;
+    app.pace.hand_on(outcome).await
+}
+
+async fn attempt(
+    app: &App,
+    email: &str,
+    password: &str,
+    caller: &Caller,
+) -> Result<SignedIn, Error> {
     let canonical = Email::parse(email).ok();
     let counted_as = canonical.as_ref().map_or(email, Email::as_str);
     let ticket = app.hasher.admit(caller.network().address())?;

@@ -56,6 +56,11 @@ impl Registration {
 /// # Errors
 /// [`Error::EmailTaken`], [`Error::TooManyAttempts`], [`Error::Overloaded`], [`Error::DatabaseUnavailable`].
 pub async fn register(app: &App, new: &Registration, caller: &Caller) -> Result<SignedIn, Error> {
+    let outcome = attempt(app, new, caller).await;
+    app.pace.hand_on(outcome).await
+}
+
+async fn attempt(app: &App, new: &Registration, caller: &Caller) -> Result<SignedIn, Error> {
     let ticket = app.hasher.admit(caller.network().address())?;
     let subject = Subject::Email(new.email.as_str());
     if let Some(cap) = app.limits.register(caller.network())

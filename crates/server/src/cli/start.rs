@@ -11,7 +11,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::{Failure, command_settings, io};
 use crate::app::{App, Phase};
-use crate::auth::{Gate, LimitSettings, Tokens};
+use crate::auth::{Gate, LimitSettings, Pace, Tokens};
 use crate::clock::Clock;
 use crate::hash::{Hasher, HasherSettings, Scheme};
 use crate::random::Random;
@@ -74,6 +74,7 @@ pub(super) fn app(settings: &Settings, secrets: &Secrets, store: Store) -> Resul
             client_failures: settings.client_failure_limit,
         },
         gate: Gate::default(),
+        pace: Pace::default(),
         password_policy: settings.password_policy,
         phase: Phase::default(),
     })

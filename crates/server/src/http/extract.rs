@@ -98,14 +98,16 @@ fn check_head(headers: &HeaderMap) -> Result<(), Error> {
         return Err(Error::NotJson);
     };
     let text = line.to_str().unwrap_or_default();
-    let (media_type, parameters) = text.split_once(';').unwrap_or((text, ""));
-    let charset = parameters
-        .trim()
-        .split_once('=')
+    let mut parts = text.split(';').map(str::trim);
+    let is_json = parts
+        .next()
+        .is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json"));
+    // JSON is UTF-8 (RFC 8259 §8.1); a client that says otherwise means other bytes.
+    let mut charsets = parts
+        .filter_map(|part| part.split_once('='))
+        .filter(|(name, _)| name.eq_ignore_ascii_case("charset"))
         .map(|(_, value)| value.trim_matches('"'));
-    if !media_type.trim().eq_ignore_ascii_case("application/json")
-        || charset.is_some_and(|charset| !charset.eq_ignore_ascii_case("utf-8"))
-    {
+    if !is_json || charsets.any(|charset| !charset.eq_ignore_ascii_case("utf-8")) {
         return Err(Error::NotJson);
     }
     let length = headers

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::Router;
 use gatewright::app::{App, Phase};
-use gatewright::auth::{Gate, LimitSettings, Tokens};
+use gatewright::auth::{Gate, LimitSettings, Pace, Tokens};
 use gatewright::clock::{Clock, FixedClock};
 use gatewright::hash::{Hasher, HasherSettings, Scheme};
 use gatewright::http::{Edge, router};
@@ -128,6 +128,7 @@ impl TestApp {
                 client_failures: options.client_failures,
             },
             gate: Gate::default(),
+            pace: Pace::default(),
             password_policy: options.password_policy,
             phase: Phase::default(),
         });
