@@ -55,24 +55,8 @@ async fn attempt(
             });
         }
     };
-    let stored = match &canonical {
-        Some(email) => app.store.user_by_email(email.as_str()).await?,
-        None => None,
-    };
     let password = Password::new(password);
-    let signed_in = match check(app, ticket, &password, stored.as_ref()).await? {
-        Some((stored, verified_hash, hash_to_keep)) => {
-            let session = app
-                .tokens
-                .new_session(stored.user.id, app.new_id(), app.clock.now_ms());
-            let done = app
-                .store
-                .sign_in(&session, verified_hash, &hash_to_keep, &limits.keys)
-                .await?;
-            done.then(|| app.signed_in(stored.user.clone(), &session))
-        }
-        None => None,
-    };
+    let signed_in = check(app, ticket, canonical.as_ref(), &password, &limits, caller).await?;
     match signed_in {
         Some(signed_in) => {
             audit::record(
@@ -138,9 +122,43 @@ async fn reserve(app: &App, limits: &LoginLimits) -> Result<Attempt, Error> {
     }
 }
 
+/// Checks the password and opens a session. When the account was changed while its hash was being checked, everything is
+/// looked at again: a sign-in beside this one may have kept a better hash of the same password (SEC-08).
+async fn check(
+    app: &App,
+    mut ticket: Ticket,
+    email: Option<&Email>,
+    password: &Password,
+    limits: &LoginLimits,
+    caller: &Caller,
+) -> Result<Option<SignedIn>, Error> {
+    loop {
+        let stored = match email {
+            Some(email) => app.store.user_by_email(email.as_str()).await?,
+            None => None,
+        };
+        let Some((stored, verified_hash, hash_to_keep)) =
+            verify(app, ticket, password, stored.as_ref()).await?
+        else {
+            return Ok(None);
+        };
+        let session = app
+            .tokens
+            .new_session(stored.user.id, app.new_id(), app.clock.now_ms());
+        let done = app
+            .store
+            .sign_in(&session, verified_hash, &hash_to_keep, &limits.keys)
+            .await?;
+        if done {
+            return Ok(Some(app.signed_in(stored.user.clone(), &session)));
+        }
+        ticket = app.hasher.admit(caller.network().address())?;
+    }
+}
+
 /// The account that the password opens, the hash that proved it, and the hash to keep. An account that nobody can sign in
 /// to is hashed against all the same (SEC-12, SEC-13).
-async fn check<'a>(
+async fn verify<'a>(
     app: &App,
     ticket: Ticket,
     password: &Password,

@@ -30,6 +30,8 @@ const FIRST_WAIT_MS: i64 = 1000;
 const LONGEST_WAIT_MS: i64 = 15 * 60 * 1000;
 /// Failures are forgotten when none was added for a day.
 const MEMORY_MS: i64 = 24 * 60 * 60 * 1000;
+/// How far clocks may disagree, those of two instances or of two requests that read the same one in turn.
+const DISAGREEMENT_MS: i64 = 60 * 1000;
 
 /// The outcome of [`Store::reserve`].
 #[derive(Debug, PartialEq, Eq)]
@@ -55,8 +57,9 @@ impl Cap {
         }
     }
 
-    /// Counts one, unless the cap is reached. A row whose end lies further away than this cap can put it was written
-    /// before the clock was set back; it counts as over, so that a jump of the clock locks nobody out (REL-28).
+    /// Counts one, unless the cap is reached. An end that lies further away than this cap and clocks that disagree can put
+    /// it was written before the clock was set back; it counts as over, so that no jump locks anybody out (REL-28). A
+    /// smaller distance is no jump: requests come to the database in another order than they read the clock.
     fn reserve(&self, now: i64) -> Statement {
         match self {
             Self::Window {
@@ -66,14 +69,15 @@ impl Cap {
             } => sql(
                 "INSERT INTO limits (key, failures, blocked_until, expires_at) VALUES ($1, 1, 0, $2) \
                  ON CONFLICT (key) DO UPDATE SET \
-                 failures = CASE WHEN limits.expires_at > $3 AND limits.expires_at <= $2 THEN limits.failures + 1 ELSE 1 END, \
-                 expires_at = CASE WHEN limits.expires_at > $3 AND limits.expires_at <= $2 THEN limits.expires_at ELSE $2 END \
-                 WHERE limits.failures < $4 OR limits.expires_at <= $3 OR limits.expires_at > $2 \
+                 failures = CASE WHEN limits.expires_at > $3 AND limits.expires_at <= $4 THEN limits.failures + 1 ELSE 1 END, \
+                 expires_at = CASE WHEN limits.expires_at > $3 AND limits.expires_at <= $4 THEN limits.expires_at ELSE $2 END \
+                 WHERE limits.failures < $5 OR limits.expires_at <= $3 OR limits.expires_at > $4 \
                  RETURNING blocked_until",
                 [
                     key.as_str().into(),
                     (now + window_ms).into(),
                     now.into(),
+                    (now + window_ms + DISAGREEMENT_MS).into(),
                     (*count).into(),
                 ],
             ),
@@ -81,13 +85,14 @@ impl Cap {
                 "INSERT INTO limits (key, failures, expires_at, blocked_until) \
                  VALUES ($1, 1, $2, CASE WHEN $3 > 1 THEN 0 ELSE $4 + $5 END) \
                  ON CONFLICT (key) DO UPDATE SET \
-                 failures = CASE WHEN limits.expires_at > $4 AND limits.expires_at <= $2 THEN limits.failures + 1 ELSE 1 END, \
+                 failures = CASE WHEN limits.expires_at > $4 THEN limits.failures + 1 ELSE 1 END, \
                  blocked_until = CASE \
-                     WHEN limits.expires_at <= $4 OR limits.expires_at > $2 OR limits.failures + 1 < $3 THEN 0 \
+                     WHEN limits.expires_at <= $4 THEN excluded.blocked_until \
+                     WHEN limits.failures + 1 < $3 THEN 0 \
                      WHEN limits.failures + 1 - $3 > 9 THEN $4 + $6 \
                      ELSE $4 + $5 * (1 << CAST(limits.failures + 1 - $3 AS INTEGER)) END, \
                  expires_at = $2 \
-                 WHERE limits.blocked_until <= $4 OR limits.blocked_until > $4 + $6 \
+                 WHERE limits.blocked_until <= $4 OR limits.blocked_until > $7 \
                  RETURNING blocked_until",
                 [
                     key.as_str().into(),
@@ -96,6 +101,7 @@ impl Cap {
                     now.into(),
                     FIRST_WAIT_MS.into(),
                     LONGEST_WAIT_MS.into(),
+                    (now + LONGEST_WAIT_MS + DISAGREEMENT_MS).into(),
                 ],
             ),
         }

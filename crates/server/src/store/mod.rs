@@ -60,7 +60,11 @@ impl Store {
             "SELECT COALESCE(MAX(version), 0) FROM schema_migrations",
             [],
         );
-        let row = self.0.read_one(statement).await?;
+        let row = match self.0.read_one(statement).await {
+            // No ledger: this database was never migrated.
+            Err(DbError::Defect(_)) => return Ok(false),
+            answer => answer?,
+        };
         let version: i64 = row.map_or(Ok(0), |row| row.get(0))?;
         Ok(version == migrate::known())
     }

@@ -33,6 +33,7 @@ const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
 const CONNECTIONS: usize = 10;
 /// A read, or a transaction whose COMMIT was not yet sent, is tried again on another connection when the server
 /// ended the first one while it lay idle (Neon does). Each attempt takes at least one dead connection out of the pool.
+/// So is a transaction that the server itself has undone.
 const ATTEMPTS: usize = CONNECTIONS + 1;
 
 /// A pool of connections to one PostgreSQL server.
@@ -202,10 +203,11 @@ impl Failure {
     /// `commit_sent`: the server may have done the work although we saw an error. REL-03: never tried again.
     fn from_postgres(error: tokio_postgres::Error, commit_sent: bool) -> Self {
         let lost = is_lost(&error);
+        let undone = is_undone(&error);
         Self {
             error: classify(error),
             connection_is_lost: lost,
-            retry: lost && !commit_sent,
+            retry: undone || (lost && !commit_sent),
         }
     }
 }
@@ -235,42 +237,33 @@ async fn transaction(
     let begin = connection.batch("BEGIN");
     let work = join_all(statements.iter().map(|statement| connection.run(statement)));
     let (begun, results) = futures_util::future::join(begin, work).await;
-    let results: Result<Vec<Changed>, _> = begun.and_then(|()| results.into_iter().collect());
-    let refused = results
-        .as_ref()
-        .ok()
-        .and_then(|changes| first_refused(statements, changes));
-    match (results, refused) {
-        (Ok(changes), None) => {
-            connection
-                .batch("COMMIT")
-                .await
-                .map_err(|error| Failure::from_postgres(error, true))?;
-            Ok(Written::Committed(changes))
-        }
-        (Ok(_), Some(at)) => {
-            connection
-                .batch("ROLLBACK")
-                .await
-                .map_err(|error| Failure::from_postgres(error, false))?;
-            Ok(Written::RolledBack { at })
-        }
-        (Err(error), _) => {
-            let failure = Failure::from_postgres(error, false);
-            if !failure.connection_is_lost {
-                connection
-                    .batch("ROLLBACK")
-                    .await
-                    .map_err(|error| Failure::from_postgres(error, false))?;
-            }
-            Err(failure)
-        }
+    let outcome = begun.and_then(|()| judge(statements, results));
+    let commit = matches!(outcome, Ok(Written::Committed(_)));
+    if !outcome.as_ref().is_err_and(is_lost) {
+        let end = if commit { "COMMIT" } else { "ROLLBACK" };
+        connection
+            .batch(end)
+            .await
+            .map_err(|error| Failure::from_postgres(error, commit))?;
     }
+    outcome.map_err(|error| Failure::from_postgres(error, false))
 }
 
-fn first_refused(statements: &[Statement], changes: &[Changed]) -> Option<usize> {
-    let mut pairs = statements.iter().zip(changes);
-    pairs.position(|(statement, changed)| statement.required && changed.count == 0)
+/// The outcome is decided by the first statement that failed, or that was required and found nothing. Those after it
+/// had been sent along; what became of them means nothing.
+fn judge(
+    statements: &[Statement],
+    results: Vec<Result<Changed, tokio_postgres::Error>>,
+) -> Result<Written, tokio_postgres::Error> {
+    let mut changes = Vec::with_capacity(results.len());
+    for (at, (statement, result)) in statements.iter().zip(results).enumerate() {
+        let changed = result?;
+        if statement.required && changed.count == 0 {
+            return Ok(Written::RolledBack { at });
+        }
+        changes.push(changed);
+    }
+    Ok(Written::Committed(changes))
 }
 
 /// A connection that goes back to the pool only when it is known to be at rest: a request that is given up half way
@@ -286,9 +279,7 @@ impl Lease {
         };
         match timeout_at(deadline, pool.timeout_get(&wait)).await {
             Ok(Ok(object)) => Ok(Self(Some(object))),
-            Ok(Err(PoolError::Backend(error))) => {
-                Err(Failure::lasting(DbError::unavailable(error)))
-            }
+            Ok(Err(PoolError::Backend(error))) => Err(Failure::lasting(error)),
             Ok(Err(_)) => Err(Failure::lasting(DbError::unavailable(
                 "every connection is busy",
             ))),
@@ -337,6 +328,14 @@ fn is_lost(error: &tokio_postgres::Error) -> bool {
                 || *code == SqlState::INVALID_SQL_STATEMENT_NAME
         }
     }
+}
+
+/// A deadlock, or transactions that could not be put in an order (distributed PostgreSQL says so even at COMMIT): the
+/// server has undone everything.
+fn is_undone(error: &tokio_postgres::Error) -> bool {
+    error.code().is_some_and(|code| {
+        *code == SqlState::T_R_DEADLOCK_DETECTED || *code == SqlState::T_R_SERIALIZATION_FAILURE
+    })
 }
 
 fn classify(error: tokio_postgres::Error) -> DbError {

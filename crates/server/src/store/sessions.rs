@@ -115,8 +115,9 @@ impl Store {
             "DELETE FROM sessions WHERE id IN (SELECT id FROM sessions WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
             [now.into(), count.into()],
         );
+        // The outer condition is asked again of a row that was being counted up meanwhile: it may have a new life.
         let limits = sql(
-            "DELETE FROM limits WHERE key IN (SELECT key FROM limits WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
+            "DELETE FROM limits WHERE expires_at <= $1 AND key IN (SELECT key FROM limits WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
             [now.into(), count.into()],
         );
         let sessions = self.0.change(sessions).await?.count;

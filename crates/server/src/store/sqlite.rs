@@ -2,7 +2,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -94,10 +94,12 @@ impl Sqlite {
             path: shown.clone(),
             source,
         };
-        let mut connection = connect(path).map_err(failed)?;
+        let mut connection = open_file(path).map_err(failed)?;
+        // Before anything is set: that would change a file of somebody else.
         if !is_ours(&connection).map_err(failed)? {
             return Err(OpenError::Foreign(shown));
         }
+        configure(&mut connection).map_err(failed)?;
         migrate::sqlite(&mut connection).map_err(|source| OpenError::Schema {
             path: shown.clone(),
             source,
@@ -220,15 +222,24 @@ fn is_busy(error: &rusqlite::Error) -> bool {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let mut connection = open_file(path)?;
+    configure(&mut connection)?;
+    Ok(connection)
+}
+
+fn open_file(path: &Path) -> rusqlite::Result<Connection> {
     // Never SQLITE_OPEN_CREATE: a file that has vanished must not come back empty.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
+}
+
+fn configure(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(64);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON",
-    )?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
+    )
 }
 
 fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
@@ -246,29 +257,36 @@ fn exists(path: &Path) -> Result<bool, OpenError> {
 /// Builds the database under another name and links it into place, so that a crash leaves nothing half made and a
 /// second instance that starts at the same moment finds either nothing or a whole file.
 fn create(path: &Path) -> Result<(), OpenError> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
-    let draft = Path::new(&name);
-    let built = build(draft).and_then(|()| match fs::hard_link(draft, path) {
+    let draft = new_draft(path)?;
+    let built = build(&draft).and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
         linked => linked.map_err(|source| file_error(path, source)),
     });
     for suffix in ["", "-wal", "-shm", "-journal"] {
-        let mut leftover = name.clone();
+        let mut leftover = draft.clone().into_os_string();
         leftover.push(suffix);
         let _ = fs::remove_file(leftover);
     }
     built
 }
 
+/// A new, empty file beside `path` that is nobody else's. A process id would not do for its name: in containers on one
+/// volume every server has the same.
+fn new_draft(path: &Path) -> Result<PathBuf, OpenError> {
+    let mut number = 0;
+    loop {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".new-{number}"));
+        let mut options = OpenOptions::new();
+        match options.write(true).create_new(true).mode(0o600).open(&name) {
+            Ok(_) => return Ok(name.into()),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(source) => return Err(file_error(path, source)),
+        }
+    }
+}
+
 fn build(draft: &Path) -> Result<(), OpenError> {
-    OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(draft)
-        .map_err(|source| file_error(draft, source))?;
     let shown = draft.display().to_string();
     let failed = |source| OpenError::Sqlite {
         path: shown.clone(),

@@ -30,9 +30,7 @@ pub(super) fn start(
     let work = move || {
         let mut jobs = Vec::with_capacity(GROUP);
         while queue.blocking_recv_many(&mut jobs, GROUP) > 0 {
-            // Whoever has stopped waiting was told to come again; doing the work now would surprise them.
-            jobs.retain(|job| !job.reply.is_closed());
-            if !jobs.is_empty() && !commit_together(&connection, &mut jobs) {
+            if !commit_together(&connection, &mut jobs) {
                 match reopen() {
                     Ok(fresh) => connection = fresh,
                     Err(error) => tracing::error!(%error, "the SQLite file cannot be reopened"),
@@ -53,6 +51,9 @@ fn commit_together(connection: &Connection, jobs: &mut Vec<Job>) -> bool {
         answer_all(jobs.drain(..).map(|job| job.reply), &error);
         return connection.is_autocommit();
     }
+    // Whoever has stopped waiting, here or while another process held the file, was told to come again; doing the work
+    // now would surprise them.
+    jobs.retain(|job| !job.reply.is_closed());
     let mut outcomes = Vec::with_capacity(jobs.len());
     for job in jobs.drain(..) {
         let outcome = run_one(connection, &job.statements);
@@ -92,8 +93,12 @@ fn run_one(connection: &Connection, statements: &[Statement]) -> Result<Written,
         Ok(Written::Committed(_)) => "RELEASE job",
         _ => "ROLLBACK TO job; RELEASE job",
     };
-    if !connection.is_autocommit() {
-        connection.execute_batch(end).map_err(classify)?;
+    if !connection.is_autocommit()
+        && let Err(error) = connection.execute_batch(end)
+    {
+        // Half a job must not be committed with the others.
+        let _ = connection.execute_batch("ROLLBACK");
+        return Err(classify(error));
     }
     outcome
 }
