@@ -3,8 +3,6 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::store::DbError;
-
 /// A rule that a field broke.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
@@ -192,38 +190,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-impl From<DbError> for Error {
-    fn from(error: DbError) -> Self {
-        match error {
-            DbError::Unavailable(source) => Self::DatabaseUnavailable(source),
-            // The only unique column that a client can fill: SQLite names the column, PostgreSQL the index.
-            DbError::Unique(name) if name.contains("email") => Self::EmailTaken,
-            other => Self::Internal(other.into()),
-        }
-    }
-}
-
-impl From<gatewright_verify::Error> for Error {
-    fn from(error: gatewright_verify::Error) -> Self {
-        match error {
-            gatewright_verify::Error::Missing => Self::NotAuthenticated,
-            gatewright_verify::Error::Expired => Self::TokenExpired,
-            other => Self::InvalidToken(other.to_string().into()),
-        }
-    }
-}
-
-impl From<crate::hash::Busy> for Error {
-    fn from(busy: crate::hash::Busy) -> Self {
-        Self::Overloaded {
-            retry_after_seconds: busy.retry_after_seconds,
-        }
-    }
-}
-
-impl From<crate::hash::HashError> for Error {
-    fn from(error: crate::hash::HashError) -> Self {
-        Self::Internal(error.into())
-    }
-}

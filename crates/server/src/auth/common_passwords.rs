@@ -37,8 +37,6 @@
 use std::collections::HashSet;
 use std::sync::LazyLock;
 
-use super::password::fold;
-
 /// Sorted by byte, for [`begins_a_listed`].
 static LISTED: LazyLock<Vec<&str>> =
     LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
@@ -175,6 +173,12 @@ fn steps() -> HashSet<[char; 3]> {
         }
     }
     steps
+}
+
+/// Lower case and without separators: the spellings that people count as the same word.
+pub(super) fn fold(text: &str) -> String {
+    let letters = text.chars().filter(|character| character.is_alphanumeric());
+    letters.flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

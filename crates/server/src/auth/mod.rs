@@ -33,6 +33,8 @@ pub use token::Tokens;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use crate::error::Error;
+use crate::hash::{Busy, HashError};
 use crate::store::User;
 
 /// Who is asking: what audit events and limits need to know of a request.
@@ -61,4 +63,28 @@ pub struct SignedIn {
     pub access_token: String,
     /// Seconds until the token and its session end.
     pub expires_in: i64,
+}
+
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Self {
+        Self::Overloaded {
+            retry_after_seconds: busy.retry_after_seconds,
+        }
+    }
+}
+
+impl From<HashError> for Error {
+    fn from(error: HashError) -> Self {
+        Self::Internal(error.into())
+    }
+}
+
+impl From<gatewright_verify::Error> for Error {
+    fn from(error: gatewright_verify::Error) -> Self {
+        match error {
+            gatewright_verify::Error::Missing => Self::NotAuthenticated,
+            gatewright_verify::Error::Expired => Self::TokenExpired,
+            other => Self::InvalidToken(other.to_string().into()),
+        }
+    }
 }

@@ -3,7 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
-use super::common_passwords;
+use super::common_passwords::{self, fold};
 use super::email::Email;
 use crate::settings::PasswordPolicy;
 
@@ -132,12 +132,6 @@ fn check_blocklist(text: &str, local_part: &str, name: &str) -> Result<(), Passw
         }
     }
     Ok(())
-}
-
-/// Lower case and without separators: the spellings that people count as the same word.
-pub(super) fn fold(text: &str) -> String {
-    let letters = text.chars().filter(|character| character.is_alphanumeric());
-    letters.flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

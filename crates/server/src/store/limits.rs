@@ -1,7 +1,7 @@
 //! Counters of failures, kept in the database: they outlive a restart and are shared by all instances.
 
 use super::Store;
-use super::db::{Statement, Written, sql};
+use super::statement::{Statement, Written, sql};
 use crate::error::Error;
 
 /// How one counter limits.

@@ -2,26 +2,26 @@
 //!
 //! The store knows no HTTP, clock or randomness: ids and times are made in `auth` and handed down.
 
-mod connection;
 mod db;
 mod limits;
 mod migrate;
 mod postgres;
 mod sessions;
 mod sqlite;
+mod statement;
 mod users;
-mod writer;
 
-pub use db::DbError;
 pub use limits::{Cap, Reservation};
 pub use migrate::MigrateError;
 pub use postgres::{ConfigError, Encryption, Postgres};
 pub use sessions::{Credential, NewSession};
 pub use sqlite::{OpenError, Sqlite};
+pub use statement::DbError;
 pub use users::{NewUser, Stored, User};
 
 use crate::error::Error;
-use db::{Db, sql};
+use db::Db;
+use statement::sql;
 
 /// The database, in the words of the domain.
 #[derive(Clone, Debug)]
@@ -79,4 +79,15 @@ pub enum MigrationFailure {
     /// Another try would end the same way: wrong credentials, no such database, a newer schema.
     #[error(transparent)]
     Lasting(Box<dyn std::error::Error + Send + Sync>),
+}
+
+impl From<DbError> for Error {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(source) => Self::DatabaseUnavailable(source),
+            // The only unique column that a client can fill: SQLite names the column, PostgreSQL the index.
+            DbError::Unique(name) if name.contains("email") => Self::EmailTaken,
+            other => Self::Internal(other.into()),
+        }
+    }
 }

@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::Store;
-use super::db::{Statement, sql};
 use super::limits::clear;
+use super::statement::{Statement, sql};
 use super::users::{User, user};
 use crate::error::Error;
 

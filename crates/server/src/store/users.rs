@@ -3,8 +3,8 @@
 use uuid::Uuid;
 
 use super::Store;
-use super::db::{DbError, Row, Statement, Value, Written, sql};
 use super::sessions::{NewSession, insert};
+use super::statement::{DbError, Row, Statement, Value, Written, sql};
 use crate::error::Error;
 
 /// A user as the rest of the program sees one: without the password hash.

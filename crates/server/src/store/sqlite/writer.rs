@@ -8,8 +8,8 @@ use std::io;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use super::db::{DbError, Statement, Written};
-use super::sqlite::{classify, run};
+use super::run::{classify, run};
+use crate::store::statement::{DbError, Statement, Written};
 
 /// Transactions in one commit; bounds how long the first of them waits for the last.
 const GROUP: usize = 128;

@@ -5,24 +5,25 @@
 //! itself: the address that the server says it was reached at is the one that was dialled. Behind anything else every
 //! statement is unnamed and takes one round trip.
 
+mod connection;
+mod exchange;
+mod tls;
+
+pub use tls::ConfigError;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use deadpool::Runtime;
 use deadpool::managed::{Object, Pool, PoolError, Timeouts};
-use futures_util::future::join_all;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject;
-use rustls::{ClientConfig, RootCertStore};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::SqlState;
-use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::MigrationFailure;
-use super::connection::{Connection, Dialer};
-use super::db::{Changed, DbError, Row, Statement, Written};
 use super::migrate::{self, MigrateError};
+use super::statement::{DbError, Row, Statement, Written};
+use connection::{Connection, Dialer};
+use exchange::{Failure, classify, read, transaction};
 
 /// One operation, from asking for a connection to its answer; REL-05 allows five seconds to a whole request.
 const PATIENCE: Duration = Duration::from_millis(4000);
@@ -49,17 +50,6 @@ pub enum Encryption<'a> {
     VerifyFull(Option<&'a Path>),
 }
 
-/// Why no pool could be made from the settings.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The URL is not one of PostgreSQL.
-    #[error("DATABASE_URL: not a PostgreSQL URL")]
-    Url,
-    /// The certificate file cannot be used.
-    #[error("DATABASE_URL: sslrootcert {0}: {1}")]
-    Certificate(String, String),
-}
-
 impl Postgres {
     /// Makes the pool; nothing is dialled yet.
     ///
@@ -69,7 +59,7 @@ impl Postgres {
         let config: tokio_postgres::Config = url.parse().map_err(|_| ConfigError::Url)?;
         let tls = match encryption {
             Encryption::Plain => None,
-            Encryption::VerifyFull(certificate) => Some(tls(certificate)?),
+            Encryption::VerifyFull(certificate) => Some(tls::connector(certificate)?),
         };
         let dialer = Dialer::new(config, tls, CONNECTIONS);
         let pool = Pool::builder(dialer)
@@ -184,88 +174,6 @@ enum Kind {
     Write,
 }
 
-/// A failed attempt, and what may be done about it.
-struct Failure {
-    error: DbError,
-    connection_is_lost: bool,
-    retry: bool,
-}
-
-impl Failure {
-    fn lasting(error: DbError) -> Self {
-        Self {
-            error,
-            connection_is_lost: false,
-            retry: false,
-        }
-    }
-
-    /// `commit_sent`: the server may have done the work although we saw an error. REL-03: never tried again.
-    fn from_postgres(error: tokio_postgres::Error, commit_sent: bool) -> Self {
-        let lost = is_lost(&error);
-        let undone = is_undone(&error);
-        Self {
-            error: classify(error),
-            connection_is_lost: lost,
-            retry: undone || (lost && !commit_sent),
-        }
-    }
-}
-
-async fn read(connection: &mut Connection, statements: &[Statement]) -> Result<Written, Failure> {
-    let failed = |error| Failure::from_postgres(error, false);
-    let mut changes = Vec::with_capacity(statements.len());
-    for statement in statements {
-        connection.prepare(statement).await.map_err(failed)?;
-        changes.push(connection.run(statement).await.map_err(failed)?);
-    }
-    Ok(Written::Committed(changes))
-}
-
-/// BEGIN and all statements travel together, then COMMIT or ROLLBACK: two round trips however many statements.
-async fn transaction(
-    connection: &mut Connection,
-    statements: &[Statement],
-) -> Result<Written, Failure> {
-    for statement in statements {
-        connection
-            .prepare(statement)
-            .await
-            .map_err(|error| Failure::from_postgres(error, false))?;
-    }
-    let connection = &*connection;
-    let begin = connection.batch("BEGIN");
-    let work = join_all(statements.iter().map(|statement| connection.run(statement)));
-    let (begun, results) = futures_util::future::join(begin, work).await;
-    let outcome = begun.and_then(|()| judge(statements, results));
-    let commit = matches!(outcome, Ok(Written::Committed(_)));
-    if !outcome.as_ref().is_err_and(is_lost) {
-        let end = if commit { "COMMIT" } else { "ROLLBACK" };
-        connection
-            .batch(end)
-            .await
-            .map_err(|error| Failure::from_postgres(error, commit))?;
-    }
-    outcome.map_err(|error| Failure::from_postgres(error, false))
-}
-
-/// The outcome is decided by the first statement that failed, or that was required and found nothing. Those after it
-/// had been sent along; what became of them means nothing.
-fn judge(
-    statements: &[Statement],
-    results: Vec<Result<Changed, tokio_postgres::Error>>,
-) -> Result<Written, tokio_postgres::Error> {
-    let mut changes = Vec::with_capacity(results.len());
-    for (at, (statement, result)) in statements.iter().zip(results).enumerate() {
-        let changed = result?;
-        if statement.required && changed.count == 0 {
-            return Ok(Written::RolledBack { at });
-        }
-        changes.push(changed);
-    }
-    Ok(Written::Committed(changes))
-}
-
 /// A connection that goes back to the pool only when it is known to be at rest: a request that is given up half way
 /// must not hand its unread answer to the next one.
 struct Lease(Option<Object<Dialer>>);
@@ -313,69 +221,4 @@ impl Drop for Lease {
             Object::take(object).cancel();
         }
     }
-}
-
-fn is_lost(error: &tokio_postgres::Error) -> bool {
-    match error.code() {
-        None => true,
-        // 57P: the server is going away; 08: the connection failed; 25006: a former primary, now read-only;
-        // 0A000 and 26000: a prepared statement that the server has dropped or must plan anew.
-        Some(code) => {
-            code.code().starts_with("57P")
-                || code.code().starts_with("08")
-                || *code == SqlState::READ_ONLY_SQL_TRANSACTION
-                || *code == SqlState::FEATURE_NOT_SUPPORTED
-                || *code == SqlState::INVALID_SQL_STATEMENT_NAME
-        }
-    }
-}
-
-/// A deadlock, or transactions that could not be put in an order (distributed PostgreSQL says so even at COMMIT): the
-/// server has undone everything.
-fn is_undone(error: &tokio_postgres::Error) -> bool {
-    error.code().is_some_and(|code| {
-        *code == SqlState::T_R_DEADLOCK_DETECTED || *code == SqlState::T_R_SERIALIZATION_FAILURE
-    })
-}
-
-fn classify(error: tokio_postgres::Error) -> DbError {
-    let Some(refusal) = error.as_db_error() else {
-        return DbError::unavailable(error);
-    };
-    let code = refusal.code();
-    if *code == SqlState::UNIQUE_VIOLATION {
-        return DbError::Unique(refusal.constraint().unwrap_or_default().to_owned());
-    }
-    // Class 08 connection, 40 rolled back, 53 out of resources, 55 locked, 57 operator or time limit, 58 I/O.
-    let passing = ["08", "40", "53", "55", "57", "58"];
-    if passing.iter().any(|class| code.code().starts_with(class))
-        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
-    {
-        DbError::unavailable(error)
-    } else {
-        DbError::Defect(error.into())
-    }
-}
-
-fn tls(certificate: Option<&Path>) -> Result<MakeRustlsConnect, ConfigError> {
-    let mut roots = RootCertStore::empty();
-    match certificate {
-        None => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
-        Some(path) => {
-            let failed = |cause: &dyn std::fmt::Display| {
-                ConfigError::Certificate(path.display().to_string(), cause.to_string())
-            };
-            for found in CertificateDer::pem_file_iter(path).map_err(|error| failed(&error))? {
-                let found = found.map_err(|error| failed(&error))?;
-                roots.add(found).map_err(|error| failed(&error))?;
-            }
-        }
-    }
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ConfigError::Certificate(String::new(), error.to_string()))?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    Ok(MakeRustlsConnect::new(config))
 }

@@ -15,7 +15,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::db::{Changed, DbError, Row, Statement};
+use crate::store::statement::{Changed, DbError, Row, Statement};
 
 /// Neon wakes a sleeping database in some seconds (REL-11: ten at least must be allowed).
 const CONNECT_PATIENCE: Duration = Duration::from_secs(12);
