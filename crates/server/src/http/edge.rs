@@ -158,8 +158,18 @@ fn accepts_problem(headers: &HeaderMap) -> bool {
         .iter()
         .filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).any(|range| {
-        let media_type = range.split(';').next().unwrap_or_default().trim();
-        media_type.eq_ignore_ascii_case("application/problem+json")
+        let mut parts = range.split(';').map(str::trim);
+        let is_named = parts
+            .next()
+            .is_some_and(|name| name.eq_ignore_ascii_case("application/problem+json"));
+        is_named && !parts.any(is_weight_zero)
+    })
+}
+
+/// RFC 9110 §12.4.2: a weight of 0 means "not acceptable".
+fn is_weight_zero(parameter: &str) -> bool {
+    parameter.split_once('=').is_some_and(|(name, value)| {
+        name.trim().eq_ignore_ascii_case("q") && value.trim().parse() == Ok(0.0_f32)
     })
 }
 

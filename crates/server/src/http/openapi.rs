@@ -2,7 +2,7 @@
 
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{Http, HttpAuthScheme, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
+use utoipa::openapi::{Content, ContentBuilder, OpenApi, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{Modify, OpenApi as _};
 
 use super::error::{FieldProblem, Problem};
@@ -57,6 +57,9 @@ pub(super) fn complete(mut document: OpenApi) -> OpenApi {
                 add("413", "The body is larger than 64 KiB");
                 add("415", "The body is not declared as `application/json`");
             }
+            for response in responses.values_mut() {
+                offer_problem_json(response);
+            }
         }
     }
     document
@@ -71,16 +74,27 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (&mut Operation, bool
 }
 
 fn problem(description: &str) -> Response {
-    let content = || {
-        ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("Problem")))
-            .build()
-    };
+    let content = ContentBuilder::new()
+        .schema(Some(Ref::from_schema_name("Problem")))
+        .build();
     ResponseBuilder::new()
         .description(description)
-        .content("application/json", content())
-        .content("application/problem+json", content())
+        .content("application/json", content)
         .build()
+}
+
+/// A problem comes as `application/problem+json` too, for whoever asks.
+fn offer_problem_json(response: &mut RefOr<Response>) {
+    let RefOr::T(response) = response else { return };
+    let is_problem = |content: &RefOr<Content>| {
+        matches!(content, RefOr::T(Content { schema: Some(RefOr::Ref(schema)), .. })
+            if schema.ref_location == "#/components/schemas/Problem")
+    };
+    let content = response.content.get("application/json");
+    if let Some(problem) = content.filter(|content| is_problem(content)).cloned() {
+        let name = "application/problem+json".to_owned();
+        response.content.insert(name, problem);
+    }
 }
 
 struct Bearer;

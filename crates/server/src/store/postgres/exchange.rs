@@ -22,6 +22,25 @@ impl Failure {
         }
     }
 
+    /// A connection that the server took, and ended while it was being made, is worth another try (REL-11).
+    pub(super) fn from_dialling(error: DbError) -> Self {
+        let was_ended = match &error {
+            DbError::Unavailable(source) => source
+                .downcast_ref::<tokio_postgres::Error>()
+                .is_some_and(|error| {
+                    error.is_closed()
+                        || error.code() == Some(&SqlState::ADMIN_SHUTDOWN)
+                        || error.code() == Some(&SqlState::CRASH_SHUTDOWN)
+                }),
+            _ => false,
+        };
+        Self {
+            error,
+            connection_is_lost: true,
+            retry: was_ended,
+        }
+    }
+
     /// `commit_sent`: the server may have done the work although we saw an error. REL-03: never tried again.
     fn from_postgres(error: tokio_postgres::Error, commit_sent: bool) -> Self {
         let lost = is_lost(&error);

@@ -187,7 +187,7 @@ impl Lease {
         };
         match timeout_at(deadline, pool.timeout_get(&wait)).await {
             Ok(Ok(object)) => Ok(Self(Some(object))),
-            Ok(Err(PoolError::Backend(error))) => Err(Failure::lasting(error)),
+            Ok(Err(PoolError::Backend(error))) => Err(Failure::from_dialling(error)),
             Ok(Err(_)) => Err(Failure::lasting(DbError::unavailable(
                 "every connection is busy",
             ))),
