@@ -3,3 +3,5 @@
 #[macro_use]
 mod support;
 mod api;
+mod process;
+mod store;
