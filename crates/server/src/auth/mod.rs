@@ -75,7 +75,10 @@ impl From<Busy> for Error {
 
 impl From<HashError> for Error {
     fn from(error: HashError) -> Self {
-        Self::Internal(error.into())
+        match error {
+            HashError::Late(busy) => busy.into(),
+            HashError::Lost => Self::Internal(error.into()),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::{Instant, timeout_at};
 
 use queue::{Place, Queue};
 use scheme::{BCRYPT_COSTS, Digest, Recipe, Stored};
@@ -37,7 +38,8 @@ pub struct HasherSettings {
     /// bcrypt hashes that a worker computes at once, 2 to 8, the last of them only for a client network that has none
     /// running; `None` means as many as suit this processor.
     pub lanes: Option<usize>,
-    /// Whoever would wait longer is refused.
+    /// Whoever would wait longer is refused. Who was let in and has waited half as long again is refused after all:
+    /// the processor was busy with something else, or clients came that had more of a turn.
     pub max_wait: Duration,
     /// Places inside, for waiting and running together. One client network gets at most three quarters of them.
     pub max_waiting: usize,
@@ -76,6 +78,9 @@ pub enum HashError {
     /// The workers stop, or the work failed; the log knows which.
     #[error("the password hash was not computed")]
     Lost,
+    /// It took longer than was foreseen at the door.
+    #[error(transparent)]
+    Late(#[from] Busy),
 }
 
 /// What a password is worth.
@@ -146,7 +151,13 @@ impl Hasher {
         let scheme = self.queue().settings.scheme;
         let rounds = scheme.recipe([0; 16]).rounds();
         let place = self.queue().enter(client_network, rounds)?;
-        Ok(Ticket { scheme, place })
+        let max_wait = self.queue().settings.max_wait;
+        Ok(Ticket {
+            scheme,
+            place,
+            deadline: Instant::now() + max_wait * 3 / 2,
+            late: Busy::after(max_wait),
+        })
     }
 
     /// How full the house is now.
@@ -173,6 +184,8 @@ impl Busy {
 pub struct Ticket {
     scheme: Scheme,
     place: Place,
+    deadline: Instant,
+    late: Busy,
 }
 
 impl Ticket {
@@ -180,8 +193,13 @@ impl Ticket {
     /// (with a NUL) gets argon2id for this one hash.
     ///
     /// # Errors
-    /// [`HashError::Lost`].
-    pub async fn hash(mut self, password: &[u8], salt: [u8; 16]) -> Result<String, HashError> {
+    /// [`HashError`].
+    pub async fn hash(self, password: &[u8], salt: [u8; 16]) -> Result<String, HashError> {
+        let (deadline, late) = (self.deadline, self.late);
+        in_time(deadline, late, self.compute(password, salt)).await
+    }
+
+    async fn compute(mut self, password: &[u8], salt: [u8; 16]) -> Result<String, HashError> {
         let recipe = self.scheme.recipe_for(password, salt);
         let Submitted { recipe, digest } = self.submit(recipe, password);
         let digest = digest.await.map_err(|_| HashError::Lost)?;
@@ -195,8 +213,18 @@ impl Ticket {
     /// the successor, so that nothing is computed twice. (SEC-13)
     ///
     /// # Errors
-    /// [`HashError::Lost`].
+    /// [`HashError`].
     pub async fn verify(
+        self,
+        password: &[u8],
+        stored: Option<&str>,
+        salt: [u8; 16],
+    ) -> Result<Verdict, HashError> {
+        let (deadline, late) = (self.deadline, self.late);
+        in_time(deadline, late, self.compare(password, stored, salt)).await
+    }
+
+    async fn compare(
         mut self,
         password: &[u8],
         stored: Option<&str>,
@@ -245,6 +273,17 @@ impl Ticket {
         let digest = self.place.submit(recipe.work(password), recipe.rounds());
         Submitted { recipe, digest }
     }
+}
+
+/// The outcome of `work`, unless it comes too late: then what is left of it is taken out of the queue (REL-18).
+async fn in_time<T>(
+    deadline: Instant,
+    late: Busy,
+    work: impl Future<Output = Result<T, HashError>>,
+) -> Result<T, HashError> {
+    timeout_at(deadline, work)
+        .await
+        .unwrap_or(Err(HashError::Late(late)))
 }
 
 /// What a worker has been asked for.

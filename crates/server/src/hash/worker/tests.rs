@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::{fs, iter};
 
 use super::super::scheme::Scheme;
-use super::super::{HashError, Hasher, HasherSettings, Load, Verdict};
+use super::super::{Busy, HashError, Hasher, HasherSettings, Load, Verdict};
 use super::*;
 
 const SALT: [u8; 16] = *b"sixteen of salt!";
@@ -138,6 +138,35 @@ async fn the_workers_stop_with_the_last_hasher() {
     assert_eq!(sign_in.await.unwrap(), Err(HashError::Lost));
     assert_eq!(late.hash(b"password", SALT).await, Err(HashError::Lost));
     until(|| queue.strong_count() == 0).await;
+}
+
+/// REL-18: what is predicted at the door may prove wrong, what is promised may not.
+#[tokio::test]
+async fn whoever_waits_longer_than_was_foreseen_is_refused_after_all() {
+    let max_wait = Duration::from_millis(100);
+    let hasher = Hasher::start(HasherSettings {
+        scheme: Scheme::Bcrypt { cost: 10 },
+        workers: 1,
+        lanes: Some(2),
+        max_wait,
+        max_waiting: 8,
+    })
+    .unwrap();
+    let ticket = hasher.admit(network(1)).unwrap();
+    tokio::time::sleep(max_wait * 3 / 2).await;
+    let verdict = ticket.verify(b"password", None, SALT).await;
+    assert_eq!(
+        verdict,
+        Err(HashError::Late(Busy {
+            retry_after_seconds: 1
+        }))
+    );
+    until(|| at_work(&hasher) == (0, 0, 0)).await;
+    let again = hasher.admit(network(1)).unwrap();
+    assert_eq!(
+        again.verify(b"password", None, SALT).await,
+        Ok(Verdict::Refused)
+    );
 }
 
 #[tokio::test]

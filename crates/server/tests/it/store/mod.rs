@@ -3,6 +3,7 @@
 mod counters;
 mod migrations;
 mod races;
+mod rights;
 mod sessions;
 mod users;
 
