@@ -36,17 +36,8 @@ fn secret_file(database: &Path) -> PathBuf {
 fn kept_secret(file: &Path) -> Result<Secrets, Failure> {
     let failed =
         |cause: &dyn std::fmt::Display| Failure::Failed(format!("{}: {cause}", file.display()));
-    let created = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file);
-    match created {
-        Ok(mut created) => {
-            writeln!(created, "{}", fresh_secret()).map_err(|error| failed(&error))?
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(failed(&error)),
+    if !file.try_exists().map_err(|error| failed(&error))? {
+        keep_fresh_secret(file).map_err(|error| failed(&error))?;
     }
     let mode = fs::metadata(file)
         .map_err(|error| failed(&error))?
@@ -60,6 +51,25 @@ fn kept_secret(file: &Path) -> Result<Secrets, Failure> {
     let text = fs::read_to_string(file).map_err(|error| failed(&error))?;
     let secret = Secret::new(text.trim_end().to_owned()).map_err(|error| failed(&error))?;
     Ok(Secrets::single(secret))
+}
+
+/// Writes the secret under another name and links it into place: whoever starts at the same moment, or after a crash,
+/// finds nothing or a whole secret.
+fn keep_fresh_secret(file: &Path) -> std::io::Result<()> {
+    let mut draft = file.as_os_str().to_owned();
+    draft.push(format!(".new-{}", std::process::id()));
+    let mut created = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&draft)?;
+    let kept = writeln!(created, "{}", fresh_secret()).and_then(|()| fs::hard_link(&draft, file));
+    fs::remove_file(&draft)?;
+    match kept {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+        kept => kept,
+    }
 }
 
 fn greeting(address: SocketAddr, database: &str) -> String {

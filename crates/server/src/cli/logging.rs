@@ -1,6 +1,6 @@
 //! The log: lines on standard error, written by a thread of their own so that a stuck reader stops nobody.
 
-use std::io::{IsTerminal, stderr};
+use std::io::stderr;
 use std::time::Duration;
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
@@ -30,7 +30,7 @@ pub(super) fn start(settings: &Settings) -> Log {
         .with_env_filter(filter)
         .with_writer(writer);
     match settings.log_format {
-        LogFormat::Text => lines.with_ansi(stderr().is_terminal()).init(),
+        LogFormat::Text => lines.init(),
         LogFormat::Json => lines.json().flatten_event(true).init(),
     }
     // A panic's text goes where every other line goes, in the same form.

@@ -134,25 +134,31 @@ async fn prepare(app: Arc<App>, give_up: mpsc::Sender<String>) {
     }
 }
 
-/// Deletes expired sessions and counters, a few at a time.
+/// Deletes expired sessions and counters, a few at a time; only after sign-ins, so that a database that sleeps when nobody
+/// needs it (Neon) is not kept awake.
 async fn clean(app: Arc<App>) {
+    let mut hashes_seen = None;
     loop {
         sleep(CLEANING_EVERY).await;
-        loop {
-            match app
-                .store
-                .delete_expired(app.clock.now_ms(), CLEANING_BATCH)
-                .await
-            {
-                Ok(deleted) if deleted >= CLEANING_BATCH.unsigned_abs() => {
-                    sleep(CLEANING_PAUSE).await
-                }
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "expired rows are left for later");
-                    break;
-                }
-            }
+        let hashes = Some(app.hasher.load().hashes);
+        if hashes_seen == hashes {
+            continue;
+        }
+        hashes_seen = hashes;
+        while delete_batch(&app).await {
+            sleep(CLEANING_PAUSE).await;
+        }
+    }
+}
+
+/// True when there may be more to delete.
+async fn delete_batch(app: &App) -> bool {
+    let deleted = app.store.delete_expired(app.clock.now_ms(), CLEANING_BATCH);
+    match deleted.await {
+        Ok(deleted) => deleted >= CLEANING_BATCH.unsigned_abs(),
+        Err(error) => {
+            tracing::warn!(%error, "expired rows are left for later");
+            false
         }
     }
 }

@@ -32,7 +32,7 @@ pub(super) fn store(settings: &Settings) -> Result<Store, Failure> {
     match &settings.database {
         DatabaseUrl::Sqlite(path) => Sqlite::open(path)
             .map(Store::sqlite)
-            .map_err(|error| Failure::Failed(error.to_string())),
+            .map_err(|error| Failure::Failed(format!("DATABASE_URL: {error}"))),
         DatabaseUrl::Postgres(url) => {
             let encryption = match url.tls() {
                 Tls::Disable => Encryption::Plain,
@@ -88,24 +88,34 @@ pub(super) async fn command_app(settings: &Settings) -> Result<Arc<App>, Failure
             Secret::new(fresh_secret()).map_err(|error| Failure::Failed(error.into()))?,
         ),
     };
+    Ok(Arc::new(app(settings, &secrets, current(settings).await?)?))
+}
+
+/// Opens the database and brings its schema up to date.
+async fn current(settings: &Settings) -> Result<Store, Failure> {
     let store = store(settings)?;
-    store
-        .migrate()
-        .await
-        .map_err(|error| Failure::Failed(chain(&error)))?;
-    Ok(Arc::new(app(settings, &secrets, store)?))
+    match store.migrate().await {
+        Ok(()) => Ok(store),
+        Err(error) => Err(Failure::Failed(format!("DATABASE_URL: {}", chain(&error)))),
+    }
+}
+
+/// Refuses to go on where the SQLite file is missing: a command about accounts that are there must not make an empty
+/// database because of a mistyped path.
+pub(super) fn must_exist(settings: &Settings) -> Result<(), Failure> {
+    match &settings.database {
+        DatabaseUrl::Sqlite(path) if !path.exists() => Err(Failure::Failed(format!(
+            "DATABASE_URL: {}: there is no such file",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// `gatewright migrate`
 pub(super) fn migrate() -> Result<(), Failure> {
     let settings = command_settings()?;
-    runtime()?.block_on(async {
-        let store = store(&settings)?;
-        store
-            .migrate()
-            .await
-            .map_err(|error| Failure::Failed(chain(&error)))
-    })?;
+    runtime()?.block_on(current(&settings))?;
     io::print(&format!(
         "{}: the schema is current",
         settings.database.redacted()

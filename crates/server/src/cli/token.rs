@@ -6,7 +6,7 @@ use clap::Subcommand;
 use gatewright_verify::strict_json;
 use serde_json::{Value, json};
 
-use super::start::{command_app, runtime};
+use super::start::{command_app, must_exist, runtime};
 use super::{Failure, command_settings, io};
 use crate::auth;
 use crate::error::Error;
@@ -31,13 +31,15 @@ pub(super) fn run(command: TokenCommand) -> Result<(), Failure> {
             "BETTER_AUTH_SECRET: is not set; without it no signature can be checked".into(),
         ));
     }
+    must_exist(&settings)?;
     let token = match token {
         Some(token) => token,
-        None => io::first_line("a token")?.trim().to_owned(),
+        None => io::first_line("a token")?.to_string(),
     };
+    let token = token.trim();
     let outcome = runtime()?.block_on(async {
         let app = command_app(&settings).await?;
-        Ok::<_, Failure>(auth::authenticate(&app, &token).await)
+        Ok::<_, Failure>(auth::authenticate(&app, token).await)
     })?;
     let reason = match &outcome {
         Ok(_) => None,

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use clap::Subcommand;
 use uuid::Uuid;
 
-use super::start::{command_app, runtime};
+use super::start::{command_app, must_exist, runtime};
 use super::{Failure, command_settings, io, logging};
 use crate::app::App;
 use crate::auth::{self, Caller, Selector};
@@ -73,6 +73,9 @@ pub(super) enum UserCommand {
 
 pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
     let settings = command_settings()?;
+    if !matches!(command, UserCommand::Create { .. }) {
+        must_exist(&settings)?;
+    }
     let _log = logging::start(&settings);
     runtime()?.block_on(async {
         let app = command_app(&settings).await?;

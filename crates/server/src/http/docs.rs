@@ -8,6 +8,7 @@ use axum::middleware::{Next, from_fn};
 use utoipa_swagger_ui::SwaggerUi;
 
 use super::openapi::complete;
+use crate::error::Error;
 
 /// The page loads its own script and style and the document, all from here; its style sheet sets inline styles.
 const POLICY: HeaderValue = HeaderValue::from_static(
@@ -19,6 +20,7 @@ pub(super) fn router(document: utoipa::openapi::OpenApi) -> Router {
     let page = SwaggerUi::new("/docs").url("/openapi.json", complete(document));
     Router::new()
         .merge(page)
+        .method_not_allowed_fallback(async || Error::WrongMethod)
         .layer(from_fn(async |request: Request, next: Next| {
             let mut response = next.run(request).await;
             response

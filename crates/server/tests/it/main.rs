@@ -3,5 +3,8 @@
 #[macro_use]
 mod support;
 mod api;
+mod documents;
+mod house;
+mod model;
 mod process;
 mod store;

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use deadpool::managed::{Manager, Metrics, RecycleError, RecycleResult};
 use futures_util::TryStreamExt;
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::config::Host;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config, NoTls};
@@ -24,6 +24,12 @@ const CONNECT_SUSPICION: Duration = Duration::from_secs(4);
 /// REL-09: limits that the server itself keeps, should our own cancellation not reach it.
 const SERVER_LIMITS: &str =
     "-c statement_timeout=5000 -c lock_timeout=2000 -c idle_in_transaction_session_timeout=10000";
+
+/// A pooler does not pass [`SERVER_LIMITS`] on; those of a transaction stay with it.
+const BEGIN_BEHIND_A_POOLER: &str =
+    "BEGIN; SET LOCAL statement_timeout = 5000; SET LOCAL lock_timeout = 2000";
+/// A connection that nobody waited for is kept for this long, then it is one too many.
+const SPARE_LIFE: Duration = Duration::from_secs(4);
 
 /// A live connection.
 pub(super) struct Connection {
@@ -88,8 +94,22 @@ impl Connection {
         self.client.batch_execute(text).await
     }
 
+    pub(super) async fn begin(&self) -> Result<(), tokio_postgres::Error> {
+        self.batch(match self.prepared {
+            Some(_) => "BEGIN",
+            None => BEGIN_BEHIND_A_POOLER,
+        })
+        .await
+    }
+
     /// Drops the connection, asking the server to stop what it is doing for it.
+    ///
+    /// A pooler stops it by itself when we leave, and is asked for nothing: PgBouncer 1.18 ends altogether when the
+    /// connection of a cancellation closes before the server's does (pgbouncer/pgbouncer#801).
     pub(super) fn cancel(self) {
+        if self.prepared.is_none() {
+            return;
+        }
         let token = self.client.cancel_token();
         tokio::spawn(timeout(CONNECT_SUSPICION, async move {
             let _ = match self.tls {
@@ -140,9 +160,13 @@ impl Dialer {
         }))
     }
 
+    fn spares(&self) -> MutexGuard<'_, Vec<Connection>> {
+        self.0.spare.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn spare(&self) -> Option<Connection> {
-        let mut spare = self.0.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        std::iter::from_fn(|| spare.pop()).find(|connection| !connection.client.is_closed())
+        let mut spares = self.spares();
+        std::iter::from_fn(|| spares.pop()).find(|connection| !connection.client.is_closed())
     }
 
     async fn dial(&self) -> Result<Connection, tokio_postgres::Error> {
@@ -202,12 +226,9 @@ impl Manager for Dialer {
                 .map_err(|_| DbError::unavailable("the connection was not made in time"))
                 .and_then(|dialled| dialled.map_err(DbError::unavailable));
             if let Err(Ok(connection)) = reply.send(result) {
-                dialer
-                    .0
-                    .spare
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .push(connection);
+                dialer.spares().push(connection);
+                sleep(SPARE_LIFE).await;
+                dialer.spares().clear();
             }
         });
         answer.await.map_err(closed)?
@@ -254,6 +275,10 @@ async fn is_direct(client: &Client, config: &Config) -> Result<bool, tokio_postg
     let ([Host::Tcp(host)], ports) = (config.get_hosts(), config.get_ports()) else {
         return Ok(false);
     };
+    // With a `hostaddr` the name was not what was dialled.
+    if !config.get_hostaddrs().is_empty() {
+        return Ok(false);
+    }
     let dialled_port = ports.first().copied().unwrap_or(5432);
     let typed: [(
         &(dyn tokio_postgres::types::ToSql + Sync),

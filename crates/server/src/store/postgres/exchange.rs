@@ -78,7 +78,7 @@ pub(super) async fn transaction(
             .map_err(|error| Failure::from_postgres(error, false))?;
     }
     let connection = &*connection;
-    let begin = connection.batch("BEGIN");
+    let begin = connection.begin();
     let work = join_all(statements.iter().map(|statement| connection.run(statement)));
     let (begun, results) = futures_util::future::join(begin, work).await;
     let outcome = begun.and_then(|()| judge(statements, results));

@@ -9,7 +9,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-use super::support::{Http, Outcome, Setup, left_out, outcome};
+use super::http::Http;
+use super::support::{Outcome, Setup, left_out, outcome};
 use crate::support::{Database, SECRET};
 
 /// Not ASCII: the key is the UTF-8 bytes themselves.

@@ -60,7 +60,10 @@ fn a_file_that_is_not_ours_is_left_alone() {
         std::fs::write(&file, &content).expect("a file");
         mode(&file, 0o600);
         let line = gives_up(&on_file(&file));
-        assert!(line.contains("accounts.db: "), "{line}");
+        assert!(
+            line.contains("DATABASE_URL: ") && line.contains("accounts.db: "),
+            "{line}"
+        );
         assert!(std::fs::read(&file).expect("the file") == content, "{line}");
     }
     let foreign = directory.path().join("foreign.db");
@@ -78,7 +81,7 @@ fn a_file_that_is_not_ours_is_left_alone() {
 fn a_place_where_no_file_can_be_is_named() {
     let line = gives_up(&on_file(Path::new("/nonexistent/directory/accounts.db")));
     assert!(
-        line.contains("/nonexistent/directory/accounts.db"),
+        line.contains("DATABASE_URL: /nonexistent/directory/accounts.db: "),
         "{line}"
     );
     let directory = tempfile::tempdir().expect("a directory");
@@ -160,7 +163,10 @@ async fn what_postgres_will_never_allow_stops_the_start() {
             .with("DATABASE_URL", &url)
             .run(&["user", "list"]);
         assert_eq!(command.code, Some(1), "{command:?}");
-        assert!(complaints(&command).contains(words), "{command:?}");
+        assert!(
+            complaints(&command).starts_with("gatewright: DATABASE_URL: "),
+            "{command:?}"
+        );
     }
 }
 

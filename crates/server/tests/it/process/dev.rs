@@ -3,10 +3,11 @@
 use std::io::BufRead as _;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
+use std::thread;
 
 use serde_json::Value;
 
-use super::support::{Server, Setup, outcome};
+use super::support::{Server, Setup, left_out, outcome};
 use crate::support::{Database, SECRET};
 
 fn nothing() -> Setup {
@@ -47,7 +48,7 @@ fn the_printed_command_signs_a_first_user_up() {
         .status()
         .is_err()
     {
-        return super::support::left_out("the printed command (curl is not installed)");
+        return left_out("the printed command (curl is not installed)");
     }
     let mut shell = Command::new("sh");
     shell
@@ -85,6 +86,27 @@ fn the_generated_secret_is_ours_alone_and_outlives_a_restart() {
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).expect("a mode");
     let outcome = setup.run(&["dev"]);
     assert!(outcome.complaint(1).contains("chmod 600"), "{outcome:?}");
+}
+
+#[test]
+fn four_that_start_at_once_agree_on_one_secret() {
+    let setup = nothing();
+    let starting = [(); 4].map(|()| {
+        let setup = setup.clone();
+        thread::spawn(move || setup.start("dev"))
+    });
+    let servers = starting.map(|server| server.join().expect("a server"));
+    for server in &servers {
+        server.wait_until_ready();
+    }
+    let ann = servers[0].client().register("ann");
+    for server in &servers {
+        assert_eq!(ann.at(server).profile().status, 200);
+    }
+    let files = std::fs::read_dir(setup.directory()).expect("the directory");
+    let names = files.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let drafts: Vec<_> = names.filter(|name| name.contains(".new-")).collect();
+    assert!(drafts.is_empty(), "{drafts:?}");
 }
 
 #[test]

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use super::support::{Http, Setup, eventually, sign_up};
+use super::http::{Http, sign_up};
+use super::support::{Setup, eventually};
 use crate::support::{Database, PASSWORD};
 
 on_both!(

@@ -21,7 +21,7 @@ async fn instances_share_sessions_limits_and_emails(database: Database) {
     assert_eq!(ann.at(&b).profile().status, 200);
     let again = b
         .client()
-        .post("/api/auth/register", &super::support::sign_up("ann"));
+        .post("/api/auth/register", &super::http::sign_up("ann"));
     assert_eq!(again.status, 409);
     for _ in 0..4 {
         let session = ann.with_token(b.client().login("ann", PASSWORD).access_token());

@@ -2,10 +2,12 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::support::{Reply, Server, Setup, exchange, read_reply};
+use super::http::{Reply, exchange, read_reply};
+use super::support::{Server, Setup};
 use crate::support::Database;
 
 fn server() -> (Server, Database) {
@@ -112,6 +114,40 @@ fn a_request_that_can_be_read_in_two_ways_is_refused_and_ends_the_connection() {
     }
     let nameless = send(&server, "GET /health HTTP/1.1\r\n\r\n");
     assert_eq!(nameless.status, 400);
+}
+
+// REL-22
+#[test]
+fn running_out_of_descriptors_passes() {
+    let database = Database::sqlite();
+    let setup = Setup::on(&database);
+    let program = setup.command(&["serve"]);
+    let mut command = std::process::Command::new("sh");
+    command
+        .args(["-c", "ulimit -n 48; exec \"$0\" serve"])
+        .arg(program.get_program())
+        .env_clear()
+        .envs(
+            program
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        )
+        .current_dir(setup.directory())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let server = Server::start(command);
+    server.wait_until_ready();
+    let idle: Vec<_> = (0..100)
+        .map(|_| TcpStream::connect(server.address).expect("a place in the queue"))
+        .collect();
+    server.log().wait_for("cannot accept connections");
+    drop(idle);
+    assert_eq!(server.client().register("ann").profile().status, 200);
+    let warnings = server.log().lines();
+    let warnings = warnings
+        .iter()
+        .filter(|line| line.contains("cannot accept"));
+    assert!(warnings.count() < 10, "a line for every attempt");
 }
 
 // REL-21: slow on purpose, as long as the deadline for a head.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use super::support::{Http, Reply, Server, Setup, eventually};
+use super::http::{Http, Reply};
+use super::support::{Server, Setup, eventually};
 use crate::support::{Database, PASSWORD, SECRET};
 
 on_both!(no_line_holds_a_secret_even_at_trace);
@@ -29,9 +30,10 @@ fn every_request_is_one_line_of_text() {
     for reply in visit(&server) {
         let id = reply.header("x-request-id");
         assert!(!id.is_empty(), "{reply:?}");
-        server.log().wait_for(&format!("request_id=\"{id}\""));
+        let id = format!("request_id=\"{id}\"");
+        server.log().wait_for(&id);
         let log = server.log().lines();
-        let lines: Vec<_> = log.iter().filter(|line| line.contains(id)).collect();
+        let lines: Vec<_> = log.iter().filter(|line| line.contains(&id)).collect();
         assert_eq!(lines.len(), 1, "{lines:?}");
         assert!(
             lines[0].contains(&format!("status={}", reply.status)),

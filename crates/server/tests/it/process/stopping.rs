@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::support::{Server, Setup, read_reply};
+use super::http::read_reply;
+use super::support::{Server, Setup};
 use crate::support::{Database, PASSWORD};
 
 on_both!(requests_in_flight_are_finished);
@@ -31,7 +32,7 @@ impl HalfSent {
         Self { stream }
     }
 
-    fn finish(mut self) -> super::support::Reply {
+    fn finish(mut self) -> super::http::Reply {
         self.stream.write_all(b"}").expect("sent");
         read_reply(&mut self.stream).expect("an answer")
     }

@@ -1,6 +1,10 @@
 //! `gatewright user …`, beside a server that runs on the same database.
 
-use super::support::Setup;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+
+use super::http::Http;
+use super::support::{Setup, eventually};
 use crate::support::{Database, PASSWORD};
 
 on_both!(
@@ -9,6 +13,7 @@ on_both!(
     disabling_ends_every_session_and_enabling_revives_none,
     deleting_leaves_nothing,
     another_password_ends_every_session,
+    a_sign_in_that_races_the_operator_leaves_no_session,
 );
 
 const OTHER_PASSWORD: &str = "battery-staple-8";
@@ -175,4 +180,48 @@ async fn another_password_ends_every_session(database: Database) {
     assert_eq!(ann.profile().status, 401);
     assert_eq!(server.client().login("ann", PASSWORD).status, 401);
     assert_eq!(server.client().login("ann", OTHER_PASSWORD).status, 200);
+}
+
+// SEC-38: a password that was right when it was checked opens nothing once the operator's command is done.
+async fn a_sign_in_that_races_the_operator_leaves_no_session(database: Database) {
+    let setup = Setup::on(&database)
+        .with("GATEWRIGHT_CLIENT_FAILURE_LIMIT", "off")
+        .with("GATEWRIGHT_LOGIN_FAILURE_LIMIT", "1000000");
+    let server = setup.serve();
+    let client = server.client();
+    client.register("ann");
+    let race = |command: [&str; 3], input: &str| {
+        let (count, done) = (AtomicU32::new(0), AtomicBool::new(false));
+        let tokens = thread::scope(|scope| {
+            let sign_in = || sign_in_until(&done, &count, &client);
+            let signing_in = [(); 3].map(|()| scope.spawn(sign_in));
+            eventually("a token", || {
+                (count.load(Ordering::SeqCst) > 0).then_some(())
+            });
+            let outcome = setup.run_with_input(&command, input);
+            done.store(true, Ordering::SeqCst);
+            outcome.output();
+            signing_in.map(|tokens| tokens.join().expect("tokens"))
+        });
+        for token in tokens.concat() {
+            let status = client.with_token(&token).profile().status;
+            assert_eq!(status, 401, "{command:?}");
+        }
+    };
+    race(["user", "disable", "ann@example.com"], "");
+    setup.run(&["user", "enable", "ann@example.com"]).output();
+    race(["user", "set-password", "ann@example.com"], OTHER_PASSWORD);
+}
+
+/// Tokens of all the sign-ins that began before `done`.
+fn sign_in_until(done: &AtomicBool, count: &AtomicU32, client: &Http) -> Vec<String> {
+    let mut tokens = Vec::new();
+    while !done.load(Ordering::SeqCst) {
+        let reply = client.login("ann", PASSWORD);
+        if reply.status == 200 {
+            tokens.push(reply.access_token().to_owned());
+            count.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+    tokens
 }

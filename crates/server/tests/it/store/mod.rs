@@ -1,9 +1,14 @@
 //! What the store promises, the same on both databases.
 
+mod cancellation;
 mod counters;
+mod files;
+mod group_commit;
 mod migrations;
+mod plans;
 mod races;
 mod rights;
+mod schema;
 mod sessions;
 mod users;
 

@@ -6,6 +6,7 @@ mod database;
 pub(crate) use client::{Answer, Client};
 pub(crate) use database::Database;
 
+use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::sync::Arc;
 use std::time::Duration;
@@ -159,9 +160,11 @@ impl TestApp {
     }
 }
 
-/// The same for every run of a test, another for every test.
+/// The same for every run of a test, another for every test and for every app in it.
 fn seed() -> u64 {
+    thread_local!(static APPS: Cell<u64> = const { Cell::new(0) });
+    let number = APPS.replace(APPS.get() + 1);
     let mut hasher = DefaultHasher::new();
-    std::thread::current().name().hash(&mut hasher);
+    (std::thread::current().name(), number).hash(&mut hasher);
     hasher.finish()
 }

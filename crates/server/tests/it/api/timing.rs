@@ -1,0 +1,130 @@
+//! Every refusal takes the same time (T029, SEC-13).
+
+use std::time::{Duration, Instant};
+
+use gatewright::hash::Scheme;
+
+use super::{sign_in, store_hash};
+use crate::support::{Database, Options, PASSWORD, TestApp};
+
+on_both!(
+    every_refusal_computes_the_same_hash,
+    every_refusal_takes_the_same_time
+);
+
+/// Samples of each kind in a round, taken in turns so that the machine's moods meet all kinds alike.
+const SAMPLES: usize = 60;
+/// A machine that is busy with something else is given another chance; a leak would show in every round.
+const ROUNDS: usize = 3;
+
+/// Users whose sign-ins are refused for every reason, on an app that never says 429.
+async fn app(database: Database, cost: u32) -> TestApp {
+    let options = Options {
+        scheme: Scheme::Bcrypt { cost },
+        login_failures: 1_000_000,
+        client_failures: None,
+        ..Options::default()
+    };
+    let app = TestApp::with(database, options).await;
+    for name in ["ann", "disabled", "cheap", "empty", "broken"] {
+        app.user(name).await;
+    }
+    app.database
+        .execute("UPDATE users SET disabled_at = 1 WHERE email LIKE 'disabled@%'")
+        .await;
+    app.database
+        .execute("UPDATE users SET password_hash = NULL WHERE email LIKE 'empty@%'")
+        .await;
+    store_hash(&app, "broken@example.com", "$2b$04$broken").await;
+    store_hash(
+        &app,
+        "cheap@example.com",
+        &bcrypt::hash(PASSWORD, 4).expect("a hash"),
+    )
+    .await;
+    app
+}
+
+// T033: what is computed, exactly.
+async fn every_refusal_computes_the_same_hash(database: Database) {
+    let app = app(database, 7).await;
+    let long = "p".repeat(129);
+    for (email, password, also) in [
+        ("nobody@example.com", PASSWORD, 0),
+        ("nobody", PASSWORD, 0),
+        ("", "", 0),
+        ("ann@example.com", "wrong-horse-7", 0),
+        ("ann@example.com", "", 0),
+        ("ann@example.com", &long, 0),
+        ("ann@example.com", "nul\0", 0),
+        ("disabled@example.com", PASSWORD, 0),
+        ("empty@example.com", PASSWORD, 0),
+        ("broken@example.com", PASSWORD, 0),
+        // Its own hash beside the configured one, in another lane at the same time.
+        ("cheap@example.com", "wrong-horse-7", 1 << 4),
+    ] {
+        let before = app.app.hasher.load().rounds;
+        assert_eq!(
+            sign_in(&app.anonymous(), email, password).await.status,
+            401,
+            "{email}"
+        );
+        assert_eq!(
+            app.app.hasher.load().rounds - before,
+            (1 << 7) + also,
+            "{email} {password:?}"
+        );
+    }
+}
+
+async fn every_refusal_takes_the_same_time(database: Database) {
+    let app = app(database, 8).await;
+    let kinds = [
+        ("unknown", "nobody@example.com", PASSWORD),
+        ("wrong", "ann@example.com", "wrong-horse-7"),
+        ("disabled", "disabled@example.com", PASSWORD),
+        ("cheaper hash", "cheap@example.com", "wrong-horse-7"),
+    ];
+    let client = app.anonymous();
+    let mut times = vec![Vec::new(); kinds.len()];
+    for _ in 0..ROUNDS {
+        for _ in 0..SAMPLES {
+            for (index, (_, email, password)) in kinds.iter().enumerate() {
+                let started = Instant::now();
+                let status = sign_in(&client, email, password).await.status;
+                times[index].push(started.elapsed());
+                assert_eq!(status, 401);
+            }
+        }
+        // The fastest tenth, and the fastest of all, are what others on this machine disturb least. A refusal that
+        // leaves a hash out, or computes one more, differs in each of these.
+        let parts = [2, 10, usize::MAX];
+        if parts.into_iter().any(|part| spread(&times, part) <= 1.10) {
+            return;
+        }
+    }
+    let medians = kinds
+        .iter()
+        .zip(&times)
+        .map(|((name, ..), times)| format!("\n{name}: {:?}", quantile(times, 2)));
+    panic!(
+        "the times differ by more than a tenth; medians:{}",
+        medians.collect::<String>()
+    );
+}
+
+/// The longest over the shortest of all kinds, each at 1/`part` of its sorted times.
+fn spread(times: &[Vec<Duration>], part: usize) -> f64 {
+    let at = || {
+        times
+            .iter()
+            .map(|times| quantile(times, part).as_secs_f64())
+    };
+    at().fold(0.0, f64::max) / at().fold(f64::INFINITY, f64::min)
+}
+
+fn quantile(times: &[Duration], part: usize) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted[sorted.len() / part]
+}

@@ -1,0 +1,462 @@
+"""Starting, stopping, restarting, migrating, backing up, growing old, and being several."""
+
+import asyncio
+import os
+import random
+
+
+import sqlite3
+import subprocess
+import time
+from collections import defaultdict
+
+from client import Client, Record, load, wait_for
+from database_faults import signed_up
+from file_faults import integrity, start_expecting_failure
+from flood_faults import SHARED_MACHINE, pause_then, users
+from harness import BINARY, Server, check, fault, now, timed
+from proxy import Balancer
+
+
+def twin(bench, server, **environment):
+    """A second instance with the same database and secret; not started."""
+    other = Server(bench, server.database, environment)
+    other.environment["BETTER_AUTH_SECRET"] = server.environment["BETTER_AUTH_SECRET"]
+    bench.stack.callback(other.kill)
+    return other
+
+
+@fault("REL-25", "SIGTERM under load: exit 0 in 15 s, no request in flight lost, even with a head half sent")
+async def terminated(bench, sign_ins=60):
+    server = await bench.server(bcrypt_cost=12)
+    emails, token = await users(server, sign_ins)
+    half = await asyncio.open_connection("127.0.0.1", server.port)
+    half[1].write(b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nX-Half:")
+    idle = bench.client(server)
+    check((await idle.profile(token)).status == 200, "a profile before")
+    clients = [Client(server.port) for _ in emails]
+    flying = [asyncio.ensure_future(c.login(e)) for c, e in zip(clients, emails)]
+    await asyncio.sleep(0.7)
+    server.terminate()
+    began = now()
+    await asyncio.sleep(0.2)
+    newcomer = await Client(server.port, patience=5).call("GET", "/ready")
+    check(newcomer.status in (0, 503), f"/ready while stopping: {newcomer.status}")
+    record = Record()
+    record.answers = list(await asyncio.gather(*flying))
+    code = await server.ended(20)
+    seconds = now() - began
+    half[1].close()
+    check(code == 0, f"exit code {code}")
+    check(seconds <= 15, f"ended after {seconds:.1f} s")
+    check(record.only(200), f"in flight: {record.statuses} {server.log_tail(2)}")
+    await server.start()
+    again = bench.client(server)
+    for answer in record.answers:
+        check((await again.profile(answer.token)).status == 200, "a session given while stopping is gone")
+    stuck = [asyncio.ensure_future(Client(server.port).login(e)) for e in emails]
+    await asyncio.sleep(0.3)
+    server.terminate()
+    await asyncio.sleep(0.2)
+    server.terminate()
+    at_once = now()
+    second = await server.ended(5)
+    await asyncio.gather(*stuck)
+    check(second not in (None, 0), f"second SIGTERM: {second}")
+    return (
+        f"{sign_ins} sign-ins in flight {record.statuses}, exit 0 after {seconds:.1f} s; "
+        f"a second SIGTERM ends it in {now() - at_once:.1f} s"
+    )
+
+
+@fault("REL-26", "rolling restart of two instances behind a proxy that retries connects: 0 failed requests")
+async def rolling_restart(bench, rounds=6):
+    cluster = await bench.postgres()
+    first = await bench.server(cluster.url)
+    second = await twin(bench, first).start()
+    _, token = await signed_up(bench, first)
+    balancer = await Balancer([first.port, second.port]).open()
+    bench.stack.push_async_callback(balancer.close)
+    callers = [Client(balancer.port) for _ in range(8)]
+    jobs = [lambda c=c: c.profile(token) for c in callers[:4]]
+    jobs += [lambda c=c: c.rename(token, "Ann") for c in callers[4:6]]
+    jobs += [lambda c=c: c.login("ann@example.com") for c in callers[6:]]
+    async with load(*jobs) as record:
+        for turn in range(rounds):
+            server = (first, second)[turn % 2]
+            await asyncio.sleep(0.5)
+            server.terminate()
+            code = await server.ended(15)
+            check(code == 0, f"exit code {code}")
+            await server.start()
+    check(record.only(200), f"answers: {record.statuses}")
+    return f"{rounds} restarts: {record.statuses}, {timed('slowest', record.slowest())}"
+
+
+@fault("REL-29", "migrations: four at once, and kill -9 in the middle: always repeatable; newer schema: refusal")
+async def migrations(bench, rounds=20):
+    cluster = await bench.postgres()
+    wholes = kills = 0
+    for turn in range(rounds):
+        name = f"fresh{turn}"
+        cluster.psql(f"CREATE DATABASE {name}")
+        for database in (cluster.url_at(cluster.port, name), f"sqlite://{bench.directory}/{name}.db"):
+            environment = {"PATH": os.environ["PATH"], "DATABASE_URL": database}
+
+            def migrate():
+                command = [str(BINARY), "migrate"]
+                quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
+                return subprocess.Popen(command, env=environment, cwd=bench.directory, **quiet)
+
+            victims = [migrate() for _ in range(3)]
+            await asyncio.sleep(random.uniform(0.0, 0.05))
+            for victim in victims:
+                kills += victim.poll() is None
+                victim.kill()
+                victim.communicate()
+            both = [migrate() for _ in range(4)]
+            for process in both:
+                _, error = await asyncio.to_thread(process.communicate)
+                check(process.returncode == 0, f"{database}: {error.decode()}")
+            wholes += 1
+    for turn in range(rounds):
+        tables = "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'"
+        check(cluster.psql(tables, f"fresh{turn}") == "4", f"tables of fresh{turn}")
+        check(integrity(bench.directory / f"fresh{turn}.db") == "ok", f"integrity of fresh{turn}.db")
+    newer = "INSERT INTO schema_migrations (version, name) VALUES (9999, 'from the future')"
+    cluster.psql(newer, "fresh0")
+    connection = sqlite3.connect(bench.directory / "fresh0.db")
+    with connection:
+        connection.execute(newer)
+    connection.close()
+    for database in (cluster.url_at(cluster.port, "fresh0"), f"sqlite://{bench.directory}/fresh0.db"):
+        code, line = await asyncio.to_thread(start_expecting_failure, bench, database)
+        check(code and "9999" in line, f"newer schema: exit code {code}, {line!r}")
+    left = [path.name for path in bench.directory.iterdir() if ".new-" in path.name]
+    return f"{wholes} fresh databases, {kills} kills in the middle, all migrated by 4 at once; newer schema refused; {len(left)} drafts left behind"
+
+
+@fault("REL-30", "hot backup under load restores consistent; the restore ends every session")
+async def backups(bench):
+    texts = []
+    cluster = await bench.postgres()
+    for kind, database in (("SQLite", bench.sqlite), ("PostgreSQL", cluster.url)):
+        server = await bench.server(database)
+        numbers, acknowledged = iter(range(10**6)), []
+
+        async def sign_up(client):
+            email = f"saved{next(numbers)}@example.com"
+            answer = await client.register(email)
+            if answer.status == 201:
+                acknowledged.append((answer.ended, email, answer.token))
+            return answer
+
+        clients = [Client(server.port) for _ in range(4)]
+        async with load(*(lambda c=c: sign_up(c) for c in clients)) as record:
+            await asyncio.sleep(2)
+            began = now()
+            restored = await asyncio.to_thread(BACKUPS[kind], bench, cluster)
+            await asyncio.sleep(0.5)
+        check(record.only(201), f"{kind}: sign-ups during the backup {record.statuses}")
+        before = [(email, token) for ended, email, token in acknowledged if ended < began]
+        server.kill()
+        copy = twin(bench, server)
+        copy.environment["DATABASE_URL"] = restored
+        await copy.start()
+        client = bench.client(copy)
+        for email, token in before:
+            check((await client.profile(token)).status == 401, f"{kind}: an old token works after the restore")
+        for email, _ in before[-60:]:
+            check((await client.login(email)).status == 200, f"{kind}: {email} cannot sign in")
+        copy.kill()
+        texts.append(f"{kind}: {len(before)} acknowledged before the backup all there, {len(acknowledged)} in all, old tokens 401")
+    return "; ".join(texts)
+
+
+def back_up_sqlite(bench, _):
+    target = bench.directory / "restored.db"
+    live = sqlite3.connect(bench.file, timeout=10)
+    live.execute("VACUUM INTO ?", (str(target),))
+    live.close()
+    target.chmod(0o600)
+    check(integrity(target) == "ok", "integrity_check of the backup")
+    copy = sqlite3.connect(target)
+    with copy:
+        copy.execute("DELETE FROM sessions")
+    copy.close()
+    return f"sqlite://{target}"
+
+
+def back_up_postgres(_, cluster):
+    dump = cluster.run("pg_dump", cluster.url)
+    cluster.psql("CREATE DATABASE restored")
+    cluster.psql(dump, "restored")
+    cluster.psql("DELETE FROM sessions", "restored")
+    return cluster.url_at(cluster.port, "restored")
+
+
+BACKUPS = {"SQLite": back_up_sqlite, "PostgreSQL": back_up_postgres}
+
+
+@fault("REL-31", "two instances, one database: sign-out, limits, renames and unique e-mails are shared at once")
+async def two_instances(bench, rounds=30):
+    cluster = await bench.postgres()
+    first = await bench.server(cluster.url, login_failure_limit=6)
+    second = await twin(bench, first, login_failure_limit=6).start()
+    a, b = bench.client(first), bench.client(second)
+    for number in range(rounds):
+        email = f"pair{number}@example.com"
+        both = await asyncio.gather(a.register(email), b.register(email))
+        check(sorted(x.status for x in both) == [201, 409], f"one e-mail on both: {[x.status for x in both]}")
+        token = next(x for x in both if x.status == 201).token
+        renamed = await a.rename(token, f"Ann {number}")
+        seen = await b.profile(token)
+        check(renamed.status == 200 and seen.json["name"] == f"Ann {number}", "a rename is not seen at once")
+        check((await a.logout(token)).status == 200, "sign-out")
+        check((await b.profile(token)).status == 401, "signed out on one, alive on the other")
+    statuses = [(await (a, b)[n % 2].login("pair0@example.com", "wrong-horse-7")).status for n in range(7)]
+    check(statuses == [401] * 6 + [429], f"guesses over both: {statuses}")
+    right = await b.login("pair0@example.com")
+    check(right.status == 429, f"the right password over the limit: {right.status}")
+    return f"{rounds} rounds; guesses over both {statuses}"
+
+
+@fault("REL-32", "counters persist: kill -9 between guesses gives no extra guesses")
+async def counters_persist(bench):
+    texts = []
+    cluster = await bench.postgres()
+    for kind, database in (("SQLite", bench.sqlite), ("PostgreSQL", cluster.url)):
+        server = await bench.server(database)
+        await signed_up(bench, server)
+        statuses = []
+        for turn in range(11):
+            statuses.append((await Client(server.port).login("ann@example.com", "wrong-horse-7")).status)
+            if turn in (2, 4, 9):
+                server.kill()
+                await server.start()
+        check(statuses == [401] * 10 + [429], f"{kind}: {statuses}")
+        server.kill()
+        texts.append(f"{kind}: 10 x 401, then {statuses[-1]}, with 3 kills between")
+    return "; ".join(texts)
+
+
+@fault("REL-35", "PostgreSQL absent at start: /health 200, /ready 503, then by itself; bad settings: exit in 2 s")
+async def start_order(bench):
+    cluster = await bench.postgres()
+    await asyncio.to_thread(cluster.kill)
+    server = await bench.server(cluster.url, wait=False)
+    client = bench.client(server)
+
+    async def healthy():
+        return (await client.call("GET", "/health")).status == 200
+
+    check(await wait_for(healthy, 5) is not None, "/health does not answer without a database")
+    for path, wanted in (("/ready", 503), ("/api/auth/profile", 503)):
+        answer = await client.call("GET", path)
+        check(answer.status == wanted and "retry-after" in answer.headers, f"{path}: {answer.status}")
+    await asyncio.sleep(4)
+    check(server.alive(), "the server has ended")
+    await asyncio.to_thread(cluster.start)
+    seconds = await server.ready(6)
+    check(seconds is not None, "not ready 6 s after the database came")
+    check((await client.register("ann@example.com")).status == 201, "a sign-up afterwards")
+    server.kill()
+    refusals = []
+    bad = {
+        "BETTER_AUTH_SECRET": "short",
+        "DATABASE_URL": "mysql://localhost/x",
+        "PORT": "seventy",
+        "GATEWRIGHT_BCRYPT_COST": "3",
+        "GATEWRIGHT_NO_SUCH_THING": "1",
+    }
+    for name, value in bad.items():
+        wrong = Server(bench, bench.sqlite, {})
+        began = time.monotonic()
+        environment = wrong.environment | {name: value}
+        run = subprocess.run([str(BINARY), "serve"], env=environment, cwd=bench.directory, capture_output=True, text=True)
+        check(run.returncode == 2, f"{name}: exit code {run.returncode}")
+        check(time.monotonic() - began < 2, f"{name}: {time.monotonic() - began:.1f} s")
+        check(len(run.stderr.strip().splitlines()) == 1 and name in run.stderr, f"{name}: {run.stderr!r}")
+        refusals.append(name)
+    missing, line = await asyncio.to_thread(start_expecting_failure, bench, cluster.url_at(cluster.port, "nowhere"))
+    check(missing == 1 and "nowhere" in line, f"no such database: {missing}, {line!r}")
+    return f"{timed('ready after the database', seconds)}; {len(refusals)} bad settings and a missing database refused"
+
+
+@fault("REL-36", "200,000 users and sessions: p99 within 1.5 of empty; cleaning up goes unnoticed")
+async def grown_database(bench, rows=200_000):
+    server = await bench.server()
+    _, token = await signed_up(bench, server)
+    callers = [Client(server.port) for _ in range(3)]
+
+    async def measured(seconds, rest=0.002):
+        jobs = [lambda c=c: pause_then(rest, c.profile(token)) for c in callers[:2]]
+        async with load(*jobs) as reads, load(lambda: callers[2].login("ann@example.com")) as logins:
+            await asyncio.sleep(seconds)
+        check(reads.only(200) and logins.only(200), f"{reads.statuses}, {logins.statuses}")
+        return reads, logins
+
+    await measured(1)
+    empty, empty_logins = await measured(5)
+    server.kill()
+    await asyncio.to_thread(seed, bench.file, rows)
+    await server.start()
+    await measured(1)
+    full, full_logins = await measured(5)
+    floor = 0.005
+    for name, a, b in (("profile", empty, full), ("sign-in", empty_logins, full_logins)):
+        allowed = max(1.5 * a.percentile(0.99), floor) * SHARED_MACHINE
+        check(b.percentile(0.99) <= allowed, f"{name} p99 {a.percentile(0.99):.4f} s empty, {b.percentile(0.99):.4f} s full")
+    # Half of the seeded sessions are expired; the first clean-up comes a minute after the start.
+    expired = await asyncio.to_thread(count_expired, bench.file)
+    check(expired == rows // 2, f"{expired} expired rows")
+
+
+    async def cleaning():
+        return count_expired(bench.file) < expired
+
+    check(await wait_for(cleaning, 70, 0.5) is not None, "nothing is ever cleaned up")
+    during, _ = await measured(10)
+    gone = expired - await asyncio.to_thread(count_expired, bench.file)
+    check(gone >= 2000, f"only {gone} rows in 10 s")
+    check(during.percentile(0.999) <= 0.1 * SHARED_MACHINE, timed("p99.9 while cleaning", during.percentile(0.999)))
+
+    p99 = [f"{r.percentile(0.99) * 1000:.1f}" for r in (empty, full, empty_logins, full_logins, during)]
+    return (
+        f"profile p99 {p99[0]} ms empty, {p99[1]} ms with {rows} rows; sign-in {p99[2]} and {p99[3]} ms; "
+        f"{gone} expired rows gone in 10 s, profile p99 {p99[4]} ms meanwhile"
+    )
+
+
+def seed(file, rows):
+    connection = sqlite3.connect(file)
+    future, past = int(time.time() * 1000) + 10**9, 1000
+    with connection:
+        many = ((i.to_bytes(16, "big"), f"seed{i}@example.com", "Seed", "x", 1, 1) for i in range(1, rows + 1))
+        connection.executemany(
+            "INSERT INTO users (id, email, name, password_hash, created_at, updated_at) VALUES (?,?,?,?,?,?)", many
+        )
+        many = ((os.urandom(16), i.to_bytes(16, "big"), 1, past if i % 2 else future) for i in range(1, rows + 1))
+        connection.executemany("INSERT INTO sessions (id, user_id, created_at, expires_at) VALUES (?,?,?,?)", many)
+    connection.close()
+
+
+def count_expired(file):
+    connection = sqlite3.connect(file, timeout=10)
+    (count,) = connection.execute("SELECT count(*) FROM sessions WHERE expires_at = 1000").fetchone()
+    connection.close()
+    return count
+
+
+@fault("REL-37", "soak, mixed 50 requests a second (GATEWRIGHT_FAULTS_SOAK seconds, 60): nothing grows, 0 5xx")
+async def soak(bench):
+    seconds = float(os.environ.get("GATEWRIGHT_FAULTS_SOAK", "60"))
+    cluster = await bench.postgres()
+    texts = []
+    servers = {"SQLite": await bench.server(), "PostgreSQL": await bench.server(cluster.url)}
+    for server in servers.values():
+        await signed_up(bench, server)
+
+    async def life(server, client):
+        """Sign in, look around, rename, sign out: ten requests, at five a second."""
+        answers = [await client.login("ann@example.com")]
+        token = answers[0].token if answers[0].status == 200 else ""
+        for _ in range(7):
+            await asyncio.sleep(0.2)
+            answers.append(await client.profile(token))
+        answers.append(await client.rename(token, "Ann"))
+        await asyncio.sleep(0.2)
+        answers.append(await client.logout(token))
+        halves[server].append(answers)
+        return answers[-1]
+
+    halves, samples = defaultdict(list), defaultdict(list)
+    jobs = [
+        lambda s=s, c=c: life(s, c) for s in servers.values() for c in [Client(s.port) for _ in range(6)]
+    ]
+    began = now()
+    async with load(*jobs):
+        while now() - began < seconds:
+            await asyncio.sleep(min(2, seconds / 10))
+            for server in servers.values():
+                samples[server].append((server.rss_mib(), server.descriptors()))
+    for name, server in servers.items():
+        record = Record()
+        record.answers = [answer for answers in halves[server] for answer in answers]
+        check(record.only(200), f"{name}: {record.statuses}")
+        middle = began + seconds / 2
+        early, late = record.between(began, middle).percentile(0.99), record.between(middle, now()).percentile(0.99)
+        check(late <= max(2 * early, 0.05) * SHARED_MACHINE, f"{name}: p99 {early:.3f} s, then {late:.3f} s")
+        half = len(samples[server]) // 2
+        memory = [samples[server][i][0] for i in (half, -1)]
+        check(memory[1] - memory[0] <= 8, f"{name}: memory {memory[0]:.0f} to {memory[1]:.0f} MiB in the second half")
+        open_files = [files for _, files in samples[server][half:]]
+        check(max(open_files) - min(open_files) <= 4, f"{name}: descriptors {min(open_files)} to {max(open_files)}")
+        texts.append(
+            f"{name}: {record.statuses}, p99 {early * 1000:.0f} then {late * 1000:.0f} ms, "
+            f"memory {memory[0]:.1f} then {memory[1]:.1f} MiB, {open_files[-1]} descriptors"
+        )
+    return f"{seconds:.0f} s; {'; '.join(texts)}"
+
+
+@fault("REL-38", "linearizable sign-out: no request that starts after its 200 succeeds, over two instances")
+async def linearizable(bench, operations=10_000):
+    texts = []
+    cluster = await bench.postgres()
+    choice = int(os.environ.get("GATEWRIGHT_FAULTS_SEED", random.randrange(10**6)))
+    for kind, database in (("PostgreSQL", cluster.url), ("SQLite", bench.sqlite)):
+        first = await bench.server(database)
+        second = await twin(bench, first).start()
+        await signed_up(bench, first)
+        history = await recorded(first, second, operations // 2, random.Random(choice))
+        sessions, late = verdict(history)
+        ends = sum(h[1] == "logout" and h[4] == 200 for h in history)
+        check(ends >= sessions // 2, f"{kind}: only {ends} sign-outs")
+        check(not late, f"{kind}, seed {choice}: {len(late)} requests succeeded after sign-out, e.g. {late[:2]}")
+        texts.append(f"{kind}: {len(history)} operations on {sessions} sessions")
+        first.kill()
+        second.kill()
+    return f"{'; '.join(texts)}; seed {choice}"
+
+
+async def recorded(first, second, operations, rng):
+    """(session, operation, began, ended, status) of sessions that are read, renamed and ended on both instances at once."""
+    history, sessions = [], iter(range(10**6))
+    ports = (first.port, second.port)
+
+    async def use(clients, session, token, own):
+        for _ in range(6):
+            operation = own.choices(("profile", "rename", "logout"), (6, 1, 2))[0]
+            client = own.choice(clients)
+            if operation == "profile":
+                answer = await client.profile(token)
+            elif operation == "rename":
+                answer = await client.rename(token, "Ann")
+            else:
+                answer = await client.logout(token)
+            check(answer.status in (200, 401), f"{operation}: {answer.status}")
+            history.append((session, operation, answer.began, answer.ended, answer.status))
+
+    async def worker(own):
+        clients = [[Client(port) for port in ports] for _ in range(3)]
+        while len(history) < operations:
+            session = next(sessions)
+            answer = await clients[0][session % 2].login("ann@example.com")
+            check(answer.status == 200, f"sign-in: {answer.status}")
+            await asyncio.gather(*(use(pair, session, answer.token, own) for pair in clients))
+
+    await asyncio.gather(*(worker(random.Random(rng.random())) for _ in range(6)))
+    return history
+
+
+def verdict(history):
+    """Sessions seen, and operations that succeeded although a sign-out was acknowledged before they began."""
+    ended = {}
+    for session, operation, _, end, status in history:
+        if operation == "logout" and status == 200:
+            ended[session] = min(end, ended.get(session, end))
+    late = [h for h in history if h[4] == 200 and h[2] > ended.get(h[0], float("inf"))]
+    return len({h[0] for h in history}), late
+
+
+
