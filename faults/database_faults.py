@@ -308,3 +308,35 @@ async def cold_start_and_eviction(bench, seconds=16):
         check(writes.only(200, 503) and writes.count(503) <= ended, texts[-1])
         server.kill()
     return "; ".join(texts)
+
+
+@fault("REL-07", "the primary becomes read-only: writes 503, reads 200; normal 10 s after, on the old address")
+async def read_only_primary(bench, seconds=5):
+    cluster = await bench.postgres()
+    server = await bench.server(cluster.url)
+    _, token = await signed_up(bench, server)
+    end_all = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE application_name = 'gatewright'"
+
+    def switch(value):
+        cluster.psql(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        cluster.psql("SELECT pg_reload_conf()")
+
+    readers, writers = mixed_load(server, token, 4, 0, 0), mixed_load(server, token, 0, 4, 2)
+    async with load(*readers) as reads, load(*writers) as writes:
+        await asyncio.sleep(1)
+        await asyncio.to_thread(switch, "on")
+        await asyncio.to_thread(cluster.psql, end_all)
+        await asyncio.sleep(0.3)
+        began = now()
+        await asyncio.sleep(seconds)
+        ended = now()
+        await asyncio.to_thread(switch, "off")
+        recovery = await normal_again(server, token, 10)
+    inside = writes.between(began, ended)
+    check_outage(inside, 5 + GRACE)
+    check(reads.only(200), f"reads: {reads.statuses}")
+    check(writes.only(200, 503), f"writes: {writes.statuses}")
+    return (
+        f"read-only for {seconds} s: writes {inside.statuses}, {timed('slowest', inside.slowest())}, "
+        f"reads {reads.statuses}, {timed('normal after', recovery)}"
+    )

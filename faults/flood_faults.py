@@ -9,7 +9,7 @@ import time
 
 from client import PASSWORD, Client, Record, load, read_answer, request_bytes, wait_for
 from database_faults import signed_up
-from harness import Failed, Server, check, fault, now, timed
+from harness import Failed, Server, check, fault, needs_the_processor, now, timed
 
 # Figures that depend on a processor which others use as well are granted this factor; right answers are not.
 SHARED_MACHINE = float(os.environ.get("GATEWRIGHT_FAULTS_SLACK", "2"))
@@ -53,6 +53,7 @@ async def crowd(server, emails, address=lambda n: "127.0.0.1"):
 
 @fault("REL-17", "100 concurrent sign-ins, cost 12: all 200, the last within 1.3 * 100 / H")
 async def hundred_sign_ins(bench):
+    needs_the_processor()
     texts = []
     # With the default limits too: right passwords of one office do not count against each other.
     server = await bench.server(bcrypt_cost=12, client_failure_limit="100/min")

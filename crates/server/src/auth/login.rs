@@ -56,8 +56,8 @@ async fn attempt(
         }
     };
     let password = Password::new(password);
-    let signed_in = check(app, ticket, canonical.as_ref(), &password, &limits, caller).await?;
-    match signed_in {
+    let checked = check(app, ticket, canonical.as_ref(), &password, &limits, caller).await;
+    match checked.inspect_err(|_| take_back(app, &attempt, &limits))? {
         Some(signed_in) => {
             audit::record(
                 caller,
@@ -120,6 +120,14 @@ async fn reserve(app: &App, limits: &LoginLimits) -> Result<Attempt, Error> {
             }
         }
     }
+}
+
+/// Nobody learned what the password is worth, so it was no guess: an outage must not lock the owner out (REL-09). The answer
+/// does not wait for it, because the database may be what is away; then the attempt stays counted.
+fn take_back(app: &App, attempt: &Attempt, limits: &LoginLimits) {
+    let (store, keys) = (app.store.clone(), limits.keys.clone());
+    let began_wait = attempt.wait_ms > 0;
+    tokio::spawn(async move { store.take_back(&keys, began_wait).await });
 }
 
 /// Checks the password and opens a session. When the account was changed while its hash was being checked, everything is

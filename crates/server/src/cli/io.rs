@@ -16,9 +16,11 @@ pub(super) fn print(line: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints a line to standard error and gives the exit code.
-pub(super) fn complain(line: &str, code: u8) -> ExitCode {
-    let _ = writeln!(io::stderr().lock(), "gatewright: {line}");
+/// Prints what is wrong to standard error, a line for each mistake, and gives the exit code.
+pub(super) fn complain(lines: &str, code: u8) -> ExitCode {
+    for line in lines.lines() {
+        let _ = writeln!(io::stderr().lock(), "gatewright: {line}");
+    }
     ExitCode::from(code)
 }
 

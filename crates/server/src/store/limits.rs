@@ -150,6 +150,24 @@ impl Store {
         }
     }
 
+    /// Undoes one reservation: takes it off every counter, and ends the wait under the last key if it `began_wait`.
+    ///
+    /// # Errors
+    /// [`Error::DatabaseUnavailable`].
+    pub async fn take_back(&self, keys: &[String; 3], began_wait: bool) -> Result<(), Error> {
+        let [client, account, pair] = keys;
+        let kept_waits = [(client, true), (account, true), (pair, !began_wait)];
+        let statements = kept_waits.map(|(key, keeps_wait)| {
+            sql(
+                "UPDATE limits SET blocked_until = blocked_until * $1, failures = failures - 1 \
+                 WHERE key = $2 AND failures > 0",
+                [i64::from(keeps_wait).into(), key.as_str().into()],
+            )
+        });
+        self.0.write(statements.into()).await?;
+        Ok(())
+    }
+
     /// Starts the wait of a failure when the failure is known: the time that the hash took is not part of it.
     ///
     /// # Errors
