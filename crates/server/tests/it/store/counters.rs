@@ -14,6 +14,7 @@ on_both!(
     failures_are_forgotten_after_a_quiet_day,
     all_caps_are_counted_or_none,
     a_wait_begins_when_the_failure_is_known,
+    an_attempt_that_was_no_guess_is_taken_back,
     a_clock_set_back_locks_nobody_out,
     attempts_out_of_order_all_count,
     a_neighbour_whose_clock_is_ahead_opens_no_way_around,
@@ -66,6 +67,30 @@ async fn a_window_lets_so_many_pass(database: Database) {
     assert_eq!(attempt(NOW + 119 * SECOND).await, granted(0));
     assert_eq!(attempt(NOW + 119 * SECOND).await, refused(0, SECOND));
     assert_eq!(reserve(&store, window("other", 3), NOW).await, granted(0));
+}
+
+// REL-09: an outage in the middle of a sign-in must not lock the owner out.
+async fn an_attempt_that_was_no_guess_is_taken_back(database: Database) {
+    let store = database.store().await;
+    let keys = ["client", "account", "pair"].map(str::to_owned);
+    let caps = || {
+        let [client, account, pair] = &keys;
+        [window(client, 2), window(account, 2), backoff(pair, 2)]
+    };
+    let attempt = async || store.reserve(&caps(), NOW).await.expect("an answer");
+    assert_eq!(attempt().await, granted(0));
+    for _ in 0..3 {
+        assert_eq!(attempt().await, granted(SECOND));
+        store.take_back(&keys, true).await.expect("taken back");
+    }
+    assert_eq!(attempt().await, granted(SECOND), "nothing is left of them");
+    store.take_back(&keys, false).await.expect("taken back");
+    let reservation = reserve(&store, backoff("pair", 2), NOW).await;
+    assert_eq!(
+        reservation,
+        refused(0, SECOND),
+        "another attempt's wait stays"
+    );
 }
 
 // SEC-14
