@@ -141,6 +141,8 @@ class Cluster:
     def __init__(self):
         self.address = os.environ["GATEWRIGHT_TEST_POSTGRES"]
         self.binaries = pathlib.Path(os.environ["GATEWRIGHT_TEST_POSTGRES_BIN"])
+        if self.psql("postgres", "SELECT count(*) FROM pg_database").strip() != "3":
+            raise RuntimeError("this cluster has databases of somebody else: start with bench/run")
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self.psql("postgres", f"ALTER SYSTEM SET {setting} = on")
         self.psql("postgres", "SELECT pg_reload_conf()")

@@ -197,9 +197,10 @@ def describe(options, cluster, directory, hash_seconds):
     disk = subprocess.run(["stat", "-f", "-c", "%T", directory], capture_output=True, text=True).stdout.strip()
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True)
     version = lambda *command: subprocess.run(command, capture_output=True, text=True).stdout.split("\n")[0]  # noqa: E731
+    runtimes = f", Node {version('node', '--version')}, Python {platform.python_version()}; packages are pinned in bench/peers"
     print(f"""
 Machine   {len(os.sched_getaffinity(0))} cores {cpu}, {memory:.0f} GB, {platform.system()} {platform.release()}, {disk}; load before {LOAD_BEFORE}
-Versions  {version(gatewright.BINARY, "--version")} at {commit.stdout.strip()}, {version("rustc", "--version")}, {cluster.psql("postgres", "SHOW server_version").strip()} PostgreSQL (fsync on), {version("wrk", "-v") or "wrk"}
+Versions  {version(gatewright.BINARY, "--version")} at {commit.stdout.strip()}, {version("rustc", "--version")}, PostgreSQL {cluster.psql("postgres", "SHOW server_version").strip()} with fsync, {version("wrk", "-v")}{runtimes if options.peers else ""}
 Loads     wrk, 1 thread, {options.seconds} s each; client, server and database share the cores. Only 2xx count. Default settings, except sign-ups:
           GATEWRIGHT_CLIENT_FAILURE_LIMIT=off, for more than 100 a minute and network are answered 429. Sign-ins that wrk leaves unfinished
           count as failures, so the counters are emptied between the loads. {ACCOUNTS} accounts, one for each connection.

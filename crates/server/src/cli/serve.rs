@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep;
 
 use super::Failure;
-use super::logging::{self, Log};
+use super::logging;
 use super::start::{app, chain, runtime, store};
 use crate::app::App;
 use crate::http::{self, Deadlines, Edge};
@@ -39,7 +39,7 @@ pub(super) fn run(
     secrets: &Secrets,
     announce: impl FnOnce(SocketAddr) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let log = logging::start(settings);
+    let _log = logging::start(settings)?;
     runtime()?.block_on(async {
         let store = store(settings)?;
         let app = Arc::new(app(settings, secrets, store)?);
@@ -47,7 +47,7 @@ pub(super) fn run(
         let address = listener.local_addr()?;
         tracing::info!(%address, database = settings.database.redacted(), "listening");
         announce(address)?;
-        serve_until_stopped(settings, app, listener, &log).await
+        serve_until_stopped(settings, app, listener).await
     })
 }
 
@@ -63,7 +63,6 @@ async fn serve_until_stopped(
     settings: &Settings,
     app: Arc<App>,
     listener: TcpListener,
-    log: &Log,
 ) -> Result<(), Failure> {
     let (stop, stopped) = oneshot::channel();
     let (give_up, mut given_up) = mpsc::channel(1);
@@ -80,7 +79,6 @@ async fn serve_until_stopped(
     let outcome = tokio::select! {
         () = serving => Ok(()),
         Some(reason) = given_up.recv() => Err(Failure::Failed(reason)),
-        () = log.report_dropped() => Ok(()),
     };
     background.iter().for_each(tokio::task::JoinHandle::abort);
     tracing::info!("stopped");

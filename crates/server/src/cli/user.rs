@@ -76,7 +76,7 @@ pub(super) fn run(command: UserCommand) -> Result<(), Failure> {
     if !matches!(command, UserCommand::Create { .. }) {
         must_exist(&settings)?;
     }
-    let _log = logging::start(&settings);
+    let _log = logging::start(&settings)?;
     runtime()?.block_on(async {
         let app = command_app(&settings).await?;
         match command {

@@ -36,40 +36,47 @@ pub(super) struct Connection {
     client: Client,
     tls: Option<MakeRustlsConnect>,
     /// Named statements made so far; `None` where a pooler may sit in between.
-    prepared: Option<HashMap<&'static str, tokio_postgres::Statement>>,
+    prepared: Option<Mutex<HashMap<&'static str, tokio_postgres::Statement>>>,
 }
 
 impl Connection {
+    /// Whether nothing sits between us and the server.
+    pub(super) fn is_direct(&self) -> bool {
+        self.prepared.is_some()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
     /// Makes the named statement where that is safe and has not happened yet.
-    pub(super) async fn prepare(
-        &mut self,
-        statement: &Statement,
-    ) -> Result<(), tokio_postgres::Error> {
-        let Some(prepared) = &mut self.prepared else {
-            return Ok(());
-        };
-        if !prepared.contains_key(statement.sql) {
+    pub(super) async fn prepare(&self, statement: &Statement) -> Result<(), tokio_postgres::Error> {
+        if self.is_direct() && self.named(statement).is_none() {
             let types: Vec<_> = statement
                 .parameters
                 .iter()
                 .map(|value| value.postgres_type())
                 .collect();
             let made = self.client.prepare_typed(statement.sql, &types).await?;
-            prepared.insert(statement.sql, made);
+            if let Some(prepared) = &self.prepared {
+                lock(prepared).insert(statement.sql, made);
+            }
         }
         Ok(())
+    }
+
+    fn named(&self, statement: &Statement) -> Option<tokio_postgres::Statement> {
+        let prepared = self.prepared.as_ref()?;
+        lock(prepared).get(statement.sql).cloned()
     }
 
     pub(super) async fn run(
         &self,
         statement: &Statement,
     ) -> Result<Changed, tokio_postgres::Error> {
-        let named = self
-            .prepared
-            .as_ref()
-            .and_then(|prepared| prepared.get(statement.sql));
+        let named = self.named(statement);
         let parameters = statement.parameters.iter();
-        let mut stream = Box::pin(match named {
+        let mut stream = Box::pin(match &named {
             Some(named) => self.client.query_raw(named, parameters).await?,
             None => {
                 let typed = parameters.map(|value| (value, value.postgres_type()));
@@ -161,12 +168,12 @@ impl Dialer {
     }
 
     fn spares(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.0.spare.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.0.spare)
     }
 
     fn spare(&self) -> Option<Connection> {
         let mut spares = self.spares();
-        std::iter::from_fn(|| spares.pop()).find(|connection| !connection.client.is_closed())
+        std::iter::from_fn(|| spares.pop()).find(|connection| !connection.is_closed())
     }
 
     async fn dial(&self) -> Result<Connection, tokio_postgres::Error> {
@@ -188,18 +195,13 @@ impl Dialer {
         Ok(Connection {
             client,
             tls: self.0.tls.clone(),
-            prepared: direct.then(HashMap::new),
+            prepared: direct.then(Mutex::default),
         })
     }
-}
-
-impl Manager for Dialer {
-    type Type = Connection;
-    type Error = DbError;
 
     /// Dials on a task of its own: a caller who gives up after four seconds must not end a connection that would have
     /// been ready after five, or a database that wakes up slowly would never be reached.
-    async fn create(&self) -> Result<Connection, DbError> {
+    pub(super) async fn connection(&self) -> Result<Connection, DbError> {
         let closed = |_| DbError::unavailable("the dialler has stopped");
         let permit = self
             .0
@@ -233,13 +235,26 @@ impl Manager for Dialer {
         });
         answer.await.map_err(closed)?
     }
+}
+
+impl Manager for Dialer {
+    type Type = Connection;
+    type Error = DbError;
+
+    async fn create(&self) -> Result<Connection, DbError> {
+        self.connection().await
+    }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<DbError> {
-        if connection.client.is_closed() {
+        if connection.is_closed() {
             return Err(RecycleError::message("closed"));
         }
         Ok(())
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 async fn connect(

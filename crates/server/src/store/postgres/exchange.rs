@@ -54,7 +54,7 @@ impl Failure {
 }
 
 pub(super) async fn read(
-    connection: &mut Connection,
+    connection: &Connection,
     statements: &[Statement],
 ) -> Result<Written, Failure> {
     let failed = |error| Failure::from_postgres(error, false);
@@ -68,7 +68,7 @@ pub(super) async fn read(
 
 /// BEGIN and all statements travel together, then COMMIT or ROLLBACK: two round trips however many statements.
 pub(super) async fn transaction(
-    connection: &mut Connection,
+    connection: &Connection,
     statements: &[Statement],
 ) -> Result<Written, Failure> {
     for statement in statements {
@@ -77,7 +77,6 @@ pub(super) async fn transaction(
             .await
             .map_err(|error| Failure::from_postgres(error, false))?;
     }
-    let connection = &*connection;
     let begin = connection.begin();
     let work = join_all(statements.iter().map(|statement| connection.run(statement)));
     let (begun, results) = futures_util::future::join(begin, work).await;

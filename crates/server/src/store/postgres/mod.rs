@@ -7,15 +7,16 @@
 
 mod connection;
 mod exchange;
+mod readers;
 mod tls;
 
 pub use tls::ConfigError;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use deadpool::Runtime;
-use deadpool::managed::{Object, Pool, PoolError, Timeouts};
+use deadpool::managed::{Object, Pool, PoolError};
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::error::SqlState;
 
@@ -24,6 +25,7 @@ use super::migrate::{self, MigrateError};
 use super::statement::{DbError, Row, Statement, Written};
 use connection::{Connection, Dialer};
 use exchange::{Failure, classify, read, transaction};
+use readers::Readers;
 
 /// One operation, from asking for a connection to its answer; REL-05 allows five seconds to a whole request.
 const PATIENCE: Duration = Duration::from_millis(4000);
@@ -37,9 +39,12 @@ const CONNECTIONS: usize = 10;
 /// So is a transaction that the server itself has undone.
 const ATTEMPTS: usize = CONNECTIONS + 1;
 
-/// A pool of connections to one PostgreSQL server.
+/// Connections to one PostgreSQL server: a pool for transactions, and a few that all reads share.
 #[derive(Clone)]
-pub struct Postgres(Pool<Dialer>);
+pub struct Postgres {
+    pool: Pool<Dialer>,
+    readers: Arc<Readers>,
+}
 
 /// How connections to PostgreSQL are protected.
 #[derive(Debug, Clone, Copy)]
@@ -62,11 +67,10 @@ impl Postgres {
             Encryption::VerifyFull(certificate) => Some(tls::connector(certificate)?),
         };
         let dialer = Dialer::new(config, tls, CONNECTIONS);
-        let pool = Pool::builder(dialer)
-            .max_size(CONNECTIONS)
-            .runtime(Runtime::Tokio1)
-            .build();
-        pool.map(Self).map_err(|_| ConfigError::Url)
+        let readers = Arc::new(Readers::new(dialer.clone()));
+        let pool = Pool::builder(dialer).max_size(CONNECTIONS).build();
+        let pool = pool.map_err(|_| ConfigError::Url)?;
+        Ok(Self { pool, readers })
     }
 
     pub(super) async fn read(&self, statement: &Statement) -> Result<Vec<Row>, DbError> {
@@ -88,10 +92,10 @@ impl Postgres {
 
     pub(super) async fn migrate(&self) -> Result<(), MigrationFailure> {
         let deadline = Instant::now() + MIGRATION_PATIENCE;
-        let mut lease = Lease::new(&self.0, deadline)
+        let mut lease = Lease::new(&self.pool, deadline)
             .await
             .map_err(|failure| migration_failure(failure.error))?;
-        let work = migrate::postgres(lease.connection().client());
+        let work = migrate::postgres(lease.connection_mut().client());
         let outcome = timeout_at(deadline, work).await;
         match outcome {
             Ok(Ok(())) => {
@@ -125,7 +129,12 @@ impl Postgres {
         kind: Kind,
         deadline: Instant,
     ) -> Result<Written, Failure> {
-        let mut lease = Lease::new(&self.0, deadline).await?;
+        if matches!(kind, Kind::Read)
+            && let Some(reader) = self.readers.reader(deadline).await?
+        {
+            return reader.read(statements, deadline).await;
+        }
+        let lease = Lease::new(&self.pool, deadline).await?;
         let work = async {
             match kind {
                 Kind::Read => read(lease.connection(), statements).await,
@@ -180,24 +189,24 @@ struct Lease(Option<Object<Dialer>>);
 
 impl Lease {
     async fn new(pool: &Pool<Dialer>, deadline: Instant) -> Result<Self, Failure> {
-        let wait = Timeouts {
-            wait: Some(ACQUIRE_PATIENCE),
-            create: None,
-            recycle: None,
-        };
-        match timeout_at(deadline, pool.timeout_get(&wait)).await {
+        let patience = deadline.min(Instant::now() + ACQUIRE_PATIENCE);
+        match timeout_at(patience, pool.get()).await {
             Ok(Ok(object)) => Ok(Self(Some(object))),
             Ok(Err(PoolError::Backend(error))) => Err(Failure::from_dialling(error)),
-            Ok(Err(_)) => Err(Failure::lasting(DbError::unavailable(
-                "every connection is busy",
-            ))),
+            Ok(Err(other)) => Err(Failure::lasting(DbError::unavailable(other.to_string()))),
             Err(_) => Err(Failure::lasting(DbError::unavailable(
                 "no connection in time",
             ))),
         }
     }
 
-    fn connection(&mut self) -> &mut Connection {
+    fn connection(&self) -> &Connection {
+        self.0
+            .as_ref()
+            .expect("a lease holds its connection until it ends")
+    }
+
+    fn connection_mut(&mut self) -> &mut Connection {
         self.0
             .as_mut()
             .expect("a lease holds its connection until it ends")
