@@ -178,3 +178,48 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
     format!("panic: {}", text.unwrap_or_else(|| "without a text".into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    use super::*;
+
+    fn service() -> Router {
+        let edge = Edge::new(Vec::new(), &Random::seeded(1));
+        Router::new()
+            .route("/well", get(async || "well"))
+            .route("/panics", get(panics))
+            .layer(from_fn(move |request, next| {
+                around(edge.clone(), request, next)
+            }))
+    }
+
+    async fn panics() -> &'static str {
+        panic!("the secret of this test")
+    }
+
+    // REL-27, SEC-69
+    #[tokio::test]
+    async fn a_panic_becomes_a_500_and_the_next_request_is_served() {
+        let service = service();
+        let get = |path: &str| {
+            let request = Request::builder().uri(path).body(Body::empty());
+            service.clone().oneshot(request.expect("a request"))
+        };
+        let answer = get("/panics").await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(answer.headers().contains_key(X_REQUEST_ID));
+        let body = answer.into_body().collect().await.expect("a body");
+        let text = String::from_utf8_lossy(&body.to_bytes()).into_owned();
+        assert!(text.contains(r#""code":"internal_error""#), "{text}");
+        assert!(!text.contains("the secret"), "{text}");
+        let answer = get("/well").await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK);
+    }
+}
