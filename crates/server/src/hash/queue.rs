@@ -12,6 +12,9 @@ use super::scheme::{Digest, Work};
 use super::worker::Capacity;
 use super::{Busy, HasherSettings, Load};
 
+/// Waiting networks up to which a newcomer is hurried.
+const FEW_NETWORKS: usize = 2;
+
 /// Rounds of bcrypt per second and worker that predictions start from, until the worker has measured its own pace:
 /// less than half of what a processor of 2024 does.
 const CAUTIOUS_PACE: u64 = 30_000;
@@ -158,12 +161,19 @@ impl Queue {
     pub(super) fn next(self: &Arc<Queue>, worker: usize, lanes: usize, idle: bool) -> Next {
         let mut state = self.lock();
         while state.open {
-            if let Some((network, job, lanes_taken)) = state.pick(worker, lanes) {
+            if let Some(Picked {
+                network,
+                job,
+                lanes_taken,
+                is_newcomer,
+            }) = state.pick(worker, lanes)
+            {
                 let running = Running {
                     queue: Arc::clone(self),
                     worker,
                     network,
                     lanes_taken,
+                    is_newcomer,
                     rounds: job.rounds,
                     is_big: job.work.is_big(),
                     reply: Some(job.reply),
@@ -185,6 +195,11 @@ impl Queue {
         Next::Closed
     }
 
+    /// Whether the work that waits is that of very few networks: a flood from somewhere, not one from everywhere.
+    pub(super) fn few_networks_wait(&self) -> bool {
+        self.lock().turns.len() <= FEW_NETWORKS
+    }
+
     /// A panic leaves counters that are right or off by one; better than no sign-in at all.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -201,11 +216,19 @@ pub(super) enum Next {
     Closed,
 }
 
+/// A job taken off its line.
+struct Picked {
+    network: IpAddr,
+    job: Waiting,
+    lanes_taken: usize,
+    is_newcomer: bool,
+}
+
 impl State {
     /// Takes the next job in turn off its line, unless another worker has fewer lanes in use: a job runs faster
     /// where it has the core to itself. A worker's last lane is kept for networks that have nothing running, so
     /// that the first job of a quiet network need not wait until a flood gives a lane back.
-    fn pick(&mut self, worker: usize, lanes: usize) -> Option<(IpAddr, Waiting, usize)> {
+    fn pick(&mut self, worker: usize, lanes: usize) -> Option<Picked> {
         let busy = self.busy_lanes[worker];
         if busy >= lanes || self.busy_lanes.iter().any(|&other| other < busy) {
             return None;
@@ -223,6 +246,7 @@ impl State {
         let network = self.turns.remove(turn)?;
         let line = self.lines.get_mut(&network)?;
         let (_, job) = line.waiting.pop_first()?;
+        let is_newcomer = line.running == 0;
         line.running += 1;
         if !line.waiting.is_empty() {
             self.turns.push_back(network);
@@ -234,7 +258,12 @@ impl State {
             _ => 1,
         };
         self.busy_lanes[worker] += lanes_taken;
-        Some((network, job, lanes_taken))
+        Some(Picked {
+            network,
+            job,
+            lanes_taken,
+            is_newcomer,
+        })
     }
 
     fn forget_if_gone(&mut self, network: IpAddr) {
@@ -318,12 +347,18 @@ pub(super) struct Running {
     worker: usize,
     network: IpAddr,
     lanes_taken: usize,
+    is_newcomer: bool,
     rounds: u64,
     is_big: bool,
     reply: Option<oneshot::Sender<Digest>>,
 }
 
 impl Running {
+    /// Whether its network had nothing else running when it was taken up.
+    pub(super) fn is_newcomer(&self) -> bool {
+        self.is_newcomer
+    }
+
     /// How much work it is, in rounds of bcrypt.
     pub(super) fn rounds(&self) -> u64 {
         self.rounds

@@ -138,9 +138,18 @@ impl<'queue> Worker<'queue> {
         self.engine.retain(Running::is_wanted);
         let lanes = self.engine.active();
         let start = Instant::now();
-        self.engine.advance(ROUNDS_PER_CHUNK, |running, digest| {
-            running.finish(Digest::Bcrypt(digest));
-        });
+        let finish = |running: Running, digest| running.finish(Digest::Bcrypt(digest));
+        // All lanes are in use, so a newcomer has the kept one. It hurries, with the newcomers beside it and one other
+        // lane, which costs it nothing: the flood stands still meanwhile. A flood from everywhere has newcomers only.
+        if lanes == self.engine.width() && self.queue.few_networks_wait() {
+            let mut others = 1;
+            let hurries =
+                |running: &Running| running.is_newcomer() || std::mem::take(&mut others) > 0;
+            self.engine
+                .advance_chosen(ROUNDS_PER_CHUNK, hurries, finish);
+            return;
+        }
+        self.engine.advance(ROUNDS_PER_CHUNK, finish);
         if lanes + 1 >= self.capacity.lanes {
             self.pace.record(chunk_rounds(lanes), start.elapsed());
         }
