@@ -161,19 +161,14 @@ impl Queue {
     pub(super) fn next(self: &Arc<Queue>, worker: usize, lanes: usize, idle: bool) -> Next {
         let mut state = self.lock();
         while state.open {
-            if let Some(Picked {
-                network,
-                job,
-                lanes_taken,
-                is_newcomer,
-            }) = state.pick(worker, lanes)
-            {
+            if let Some(picked) = state.pick(worker, lanes) {
+                let job = picked.job;
                 let running = Running {
                     queue: Arc::clone(self),
                     worker,
-                    network,
-                    lanes_taken,
-                    is_newcomer,
+                    network: picked.network,
+                    lanes_taken: picked.lanes_taken,
+                    is_newcomer: picked.is_newcomer,
                     rounds: job.rounds,
                     is_big: job.work.is_big(),
                     reply: Some(job.reply),

@@ -203,13 +203,14 @@ impl Dialer {
     /// been ready after five, or a database that wakes up slowly would never be reached.
     pub(super) async fn connection(&self) -> Result<Connection, DbError> {
         let closed = |_| DbError::unavailable("the dialler has stopped");
-        let permit = self
-            .0
-            .attempts
-            .clone()
-            .acquire_owned()
-            .await
-            .map_err(DbError::unavailable)?;
+        let mut permit = Some(
+            self.0
+                .attempts
+                .clone()
+                .acquire_owned()
+                .await
+                .map_err(DbError::unavailable)?,
+        );
         if let Some(connection) = self.spare() {
             return Ok(connection);
         }
@@ -220,7 +221,7 @@ impl Dialer {
             let outcome = match timeout(CONNECT_SUSPICION, &mut dialling).await {
                 Ok(outcome) => outcome,
                 Err(_) => {
-                    drop(permit);
+                    permit = None;
                     dialling.await
                 }
             };
@@ -229,6 +230,8 @@ impl Dialer {
                 .and_then(|dialled| dialled.map_err(DbError::unavailable));
             if let Err(Ok(connection)) = reply.send(result) {
                 dialer.spares().push(connection);
+                // Only now: whoever waits for the permit looks for a spare first.
+                drop(permit);
                 sleep(SPARE_LIFE).await;
                 dialer.spares().clear();
             }
