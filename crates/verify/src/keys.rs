@@ -78,17 +78,6 @@ pub enum KeyError {
 }
 
 impl Algorithm {
-    /// The name in a token's header.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Hs256 => "HS256",
-            Self::Es256 => "ES256",
-            Self::Rs256 => "RS256",
-            Self::EdDsa => "EdDSA",
-        }
-    }
-
     /// Reads the name in a token's header, case-sensitively (RFC 7515 §4.1.1).
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         match name {
