@@ -16,7 +16,7 @@ pub enum Cap {
         /// Length of a window in milliseconds.
         window_ms: i64,
     },
-    /// `count` are free, then each costs a wait that doubles from [`FIRST_WAIT_MS`] to [`LONGEST_WAIT_MS`].
+    /// `count` are free, then each costs a wait that doubles from one second to fifteen minutes.
     Backoff {
         /// Digest that names the counter.
         key: String,
