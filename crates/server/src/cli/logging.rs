@@ -99,7 +99,7 @@ impl Lines {
             let _ = io::stderr().lock().write_all(&batch);
             batch.clear();
             if dropped > 0 {
-                tracing::warn!(target: "log", dropped, "the reader was too slow, lines were dropped");
+                tracing::warn!(target: "log", dropped_lines = dropped, "the reader was too slow");
             }
             if closed {
                 let _ = done.send(());
