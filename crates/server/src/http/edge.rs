@@ -95,6 +95,7 @@ fn finish(mut response: Response, line: &Line, wants_problem: bool, started: Ins
         response = render(error, response.headers().clone(), wants_problem);
     }
     let headers = response.headers_mut();
+    headers.reserve(5);
     if let Ok(id) = HeaderValue::from_str(&line.caller.request_id) {
         headers.insert(X_REQUEST_ID, id);
     }

@@ -1,4 +1,4 @@
-//! What handlers are given: a checked body, the current user.
+//! What handlers are given: a checked body, the current user. Neither before the server is ready (REL-35).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,10 +75,11 @@ impl Fields {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Fields {
+impl FromRequest<Arc<App>> for Fields {
     type Rejection = Error;
 
-    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+    async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
+        app.phase.admit()?;
         check_head(request.headers())?;
         let bytes = timeout(BODY_PATIENCE, read(request.into_body()))
             .await
@@ -140,6 +141,7 @@ impl FromRequestParts<Arc<App>> for Current {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
+        app.phase.admit()?;
         let token = bearer_token(&parts.headers)?;
         auth::authenticate(app, token).await
     }

@@ -22,9 +22,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::from_fn;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -50,10 +49,7 @@ fn health() -> OpenApiRouter<Arc<App>> {
 
 /// The whole service. `docs` adds `/docs` and `/openapi.json`.
 pub fn router(app: Arc<App>, edge: Edge, cors_origins: &[String], docs: bool) -> Router {
-    let (api, document) = table()
-        .route_layer(from_fn_with_state(app.clone(), only_when_ready))
-        .merge(health())
-        .split_for_parts();
+    let (api, document) = table().merge(health()).split_for_parts();
     let mut router: Router = api
         .fallback(async || Error::UnknownPath)
         .method_not_allowed_fallback(async || Error::WrongMethod)
@@ -80,15 +76,4 @@ fn cors(origins: &[String]) -> CorsLayer {
         .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE])
         .expose_headers([HeaderName::from_static("x-request-id"), header::RETRY_AFTER])
         .max_age(Duration::from_secs(600))
-}
-
-async fn only_when_ready(
-    State(app): State<Arc<App>>,
-    request: axum::extract::Request,
-    next: axum::middleware::Next,
-) -> Result<axum::response::Response, Error> {
-    if app.phase.is_starting() {
-        return Err(Error::NotReady);
-    }
-    Ok(next.run(request).await)
 }

@@ -38,7 +38,10 @@ const EXPECTED: [(&str, &str, [u16; 6]); 7] = [
     ("GET", "/ready", [200; 6]),
 ];
 
-on_both!(every_route_has_an_answer_for_everybody);
+on_both!(
+    every_route_has_an_answer_for_everybody,
+    a_server_that_is_starting_refuses_every_route_but_its_health,
+);
 
 // SEC-29, SEC-38, T060
 async fn every_route_has_an_answer_for_everybody(database: Database) {
@@ -72,6 +75,30 @@ async fn every_route_has_an_answer_for_everybody(database: Database) {
                 _ => "Bearer error=\"invalid_token\"",
             };
             assert_eq!(challenge, expected, "{method} {path} by {actor:?}");
+        }
+    }
+}
+
+// REL-35
+async fn a_server_that_is_starting_refuses_every_route_but_its_health(database: Database) {
+    let options = Options {
+        starting: true,
+        ..Options::default()
+    };
+    let app = TestApp::with(database, options).await;
+    for (method, path, _) in EXPECTED {
+        // Whatever is sent, nothing of it is judged yet.
+        let answers = [
+            send(&app.anonymous().with_token("a.b.c"), method, path).await,
+            ask(&app.anonymous(), method, path, "ann").await,
+        ];
+        for answer in answers {
+            if path == "/health" {
+                assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text);
+            } else {
+                let refusal = (503, "The server is not ready", "not_ready");
+                assert_eq!(answer.refusal(), refusal, "{method} {path}");
+            }
         }
     }
 }

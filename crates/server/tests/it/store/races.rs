@@ -1,5 +1,10 @@
 //! Many at once: what may happen only once happens once, and nobody waits for ever.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
 use futures_util::future::{join, join_all};
 use gatewright::error::Error;
 use gatewright::hash::Scheme;
@@ -7,7 +12,11 @@ use gatewright::store::{Cap, NewUser, Reservation, Store};
 
 use serde_json::json;
 
-use super::{HASH, NOW, email, id, insert_user, is_live, keys, postgres, session, texts};
+use tokio::time::timeout;
+
+use super::{
+    HASH, NOW, email, id, insert_user, is_live, keys, open_session, postgres, session, texts,
+};
 use crate::support::{Database, Options, PASSWORD, TestApp};
 
 on_both!(
@@ -19,6 +28,8 @@ on_both!(
     deleting_leaves_no_session_whoever_comes_first,
     parallel_sign_ins_all_succeed,
     parallel_sign_ins_agree_on_a_better_hash,
+    a_read_that_is_given_up_leaves_nobody_waiting,
+    reads_that_travel_together_are_never_older_than_their_question,
 );
 
 // T016, SEC-77
@@ -132,7 +143,7 @@ where
         insert_user(&stores[0], round).await;
         let session = session(1000 + round, id(round));
         let store = stores[0].clone();
-        let pause = std::time::Duration::from_micros(200 * (u64::try_from(round).unwrap_or(0) % 7));
+        let pause = Duration::from_micros(200 * (u64::try_from(round).unwrap_or(0) % 7));
         let sign_in = tokio::spawn(async move {
             tokio::time::sleep(pause).await;
             let keys = keys("ann");
@@ -272,6 +283,48 @@ async fn wait_for_a_lock(database: &Database) {
     let waiting = "SELECT count(*) FROM pg_stat_activity \
                    WHERE datname = current_database() AND wait_event_type = 'Lock'";
     while texts(database, waiting).await != ["1"] {
-        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+// Reads share a transaction or a connection, and the first to come may be the one that leaves.
+async fn a_read_that_is_given_up_leaves_nobody_waiting(database: Database) {
+    let store = database.store().await;
+    insert_user(&store, 1).await;
+    let session = open_session(&store, 11, id(1)).await;
+    let mut given_up = Box::pin(is_live(&store, session));
+    assert_eq!(given_up.as_mut().now_or_never(), None, "not answered yet");
+    let others = (0..8).map(|_| timeout(Duration::from_secs(5), is_live(&store, session)));
+    let mut others = Box::pin(join_all(others));
+    assert_eq!(others.as_mut().now_or_never(), None, "not answered yet");
+    drop(given_up);
+    assert_eq!(others.await, [const { Ok(true) }; 8]);
+}
+
+// REL-38
+async fn reads_that_travel_together_are_never_older_than_their_question(database: Database) {
+    let store = database.store().await;
+    insert_user(&store, 1).await;
+    let over = Arc::new(AtomicBool::new(false));
+    let crowd = (0..4).map(|number| {
+        let (store, over) = (store.clone(), over.clone());
+        tokio::spawn(async move {
+            while !over.load(Ordering::Relaxed) {
+                join_all((0..8).map(|_| is_live(&store, id(number)))).await;
+            }
+        })
+    });
+    let crowd: Vec<_> = crowd.collect();
+    for number in 100..200 {
+        let session = open_session(&store, number, id(1)).await;
+        assert_eq!(live(&store, session).await, [true; 4]);
+        assert!(store.end_session(session).await.expect("an answer"));
+        assert_eq!(live(&store, session).await, [false; 4]);
+    }
+    over.store(true, Ordering::Relaxed);
+    join_all(crowd).await;
+}
+
+async fn live(store: &Store, session: uuid::Uuid) -> Vec<bool> {
+    join_all((0..4).map(|_| is_live(store, session))).await
 }

@@ -60,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) trusted_proxies: Vec<ipnet::IpNet>,
     pub(crate) cors_origins: Vec<String>,
     pub(crate) docs: bool,
+    /// The database has not been reached yet.
+    pub(crate) starting: bool,
 }
 
 impl Default for Options {
@@ -80,6 +82,7 @@ impl Default for Options {
             trusted_proxies: Vec::new(),
             cors_origins: Vec::new(),
             docs: false,
+            starting: false,
         }
     }
 }
@@ -133,7 +136,9 @@ impl TestApp {
             password_policy: options.password_policy,
             phase: Phase::default(),
         });
-        app.phase.run();
+        if !options.starting {
+            app.phase.run();
+        }
         let edge = Edge::new(options.trusted_proxies, &random);
         let router = router(app.clone(), edge, &options.cors_origins, options.docs);
         Self {
