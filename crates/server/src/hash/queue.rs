@@ -1,12 +1,15 @@
 //! The door and the queue behind it: who is let in, and whose job a worker takes next.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+mod state;
+
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+
+use state::{Line, State, Waiting};
 
 use super::scheme::{Digest, Work};
 use super::worker::Capacity;
@@ -14,6 +17,9 @@ use super::{Busy, HasherSettings, Load};
 
 /// Waiting networks up to which a newcomer is hurried.
 const FEW_NETWORKS: usize = 2;
+
+/// The worker that networks with nothing running go to: it yields less than the others.
+pub(super) const EXPRESS_WORKER: usize = 0;
 
 /// Rounds of bcrypt per second and worker that predictions start from, until the worker has measured its own pace:
 /// less than half of what a processor of 2024 does.
@@ -33,40 +39,12 @@ pub(super) struct Queue {
     pub(super) capacity: OnceLock<Capacity>,
     /// Rounds of bcrypt per second with full lanes, one for each worker.
     pub(super) paces: Box<[AtomicU64]>,
+    /// Newcomers under way in lanes that are kept for them.
+    hurried: AtomicUsize,
     state: Mutex<State>,
+    /// Wakes the express worker; `work_came` wakes the others.
+    express_work_came: Condvar,
     work_came: Condvar,
-}
-
-/// Who is inside.
-struct State {
-    open: bool,
-    lines: HashMap<IpAddr, Line>,
-    /// The networks with a waiting job, in the order in which they get their next turn.
-    turns: VecDeque<IpAddr>,
-    places: usize,
-    /// Lanes in use, one number for each worker.
-    busy_lanes: Box<[usize]>,
-    big_job_runs: bool,
-    last_job: u64,
-    hashes: u64,
-    rounds: u64,
-}
-
-/// What one client network has inside.
-#[derive(Default)]
-struct Line {
-    places: usize,
-    /// Work of all its places, in rounds of bcrypt, in full until the place is given back.
-    rounds: u64,
-    running: usize,
-    /// By number of the job: the smallest is the oldest.
-    waiting: BTreeMap<u64, Waiting>,
-}
-
-struct Waiting {
-    work: Work,
-    rounds: u64,
-    reply: oneshot::Sender<Digest>,
 }
 
 impl Queue {
@@ -77,17 +55,9 @@ impl Queue {
             paces: (0..workers)
                 .map(|_| AtomicU64::new(CAUTIOUS_PACE))
                 .collect(),
-            state: Mutex::new(State {
-                open: true,
-                lines: HashMap::new(),
-                turns: VecDeque::new(),
-                places: 0,
-                busy_lanes: vec![0; workers].into(),
-                big_job_runs: false,
-                last_job: 0,
-                hashes: 0,
-                rounds: 0,
-            }),
+            hurried: AtomicUsize::new(0),
+            state: Mutex::new(State::new(workers)),
+            express_work_came: Condvar::new(),
             work_came: Condvar::new(),
         }
     }
@@ -154,6 +124,7 @@ impl Queue {
             line.waiting.clear();
         }
         drop(state);
+        self.express_work_came.notify_all();
         self.work_came.notify_all();
     }
 
@@ -163,12 +134,15 @@ impl Queue {
         while state.open {
             if let Some(picked) = state.pick(worker, lanes) {
                 let job = picked.job;
+                self.hurried
+                    .fetch_add(usize::from(picked.in_kept_lane), Ordering::Relaxed);
                 let running = Running {
                     queue: Arc::clone(self),
                     worker,
                     network: picked.network,
                     lanes_taken: picked.lanes_taken,
                     is_newcomer: picked.is_newcomer,
+                    in_kept_lane: picked.in_kept_lane,
                     rounds: job.rounds,
                     is_big: job.work.is_big(),
                     reply: Some(job.reply),
@@ -178,8 +152,12 @@ impl Queue {
             if !idle {
                 return Next::Nothing;
             }
-            let (woken, waited) = self
-                .work_came
+            let work_came = if worker == EXPRESS_WORKER {
+                &self.express_work_came
+            } else {
+                &self.work_came
+            };
+            let (woken, waited) = work_came
                 .wait_timeout(state, IDLE_WAIT)
                 .unwrap_or_else(PoisonError::into_inner);
             state = woken;
@@ -190,9 +168,16 @@ impl Queue {
         Next::Closed
     }
 
-    /// Whether the work that waits is that of very few networks: a flood from somewhere, not one from everywhere.
-    pub(super) fn few_networks_wait(&self) -> bool {
-        self.lock().turns.len() <= FEW_NETWORKS
+    /// Whether a newcomer in a kept lane, of whichever worker, goes before the rest: only while what waits is the work
+    /// of very few networks. A flood from everywhere has newcomers only.
+    pub(super) fn newcomer_hurries(&self) -> bool {
+        self.hurried.load(Ordering::Relaxed) > 0 && self.lock().turns.len() <= FEW_NETWORKS
+    }
+
+    /// The express worker and one other: each may leave the work to the other.
+    fn wake_workers(&self) {
+        self.express_work_came.notify_one();
+        self.work_came.notify_one();
     }
 
     /// A panic leaves counters that are right or off by one; better than no sign-in at all.
@@ -209,66 +194,6 @@ pub(super) enum Next {
     Nothing,
     /// Nothing ever again.
     Closed,
-}
-
-/// A job taken off its line.
-struct Picked {
-    network: IpAddr,
-    job: Waiting,
-    lanes_taken: usize,
-    is_newcomer: bool,
-}
-
-impl State {
-    /// Takes the next job in turn off its line, unless another worker has fewer lanes in use: a job runs faster
-    /// where it has the core to itself. A worker's last lane is kept for networks that have nothing running, so
-    /// that the first job of a quiet network need not wait until a flood gives a lane back.
-    fn pick(&mut self, worker: usize, lanes: usize) -> Option<Picked> {
-        let busy = self.busy_lanes[worker];
-        if busy >= lanes || self.busy_lanes.iter().any(|&other| other < busy) {
-            return None;
-        }
-        let is_last_lane = busy + 1 == lanes;
-        let turn = self.turns.iter().position(|network| {
-            self.lines.get(network).is_some_and(|line| {
-                let is_newcomer = line.running == 0;
-                let is_big = |job: &Waiting| job.work.is_big();
-                let must_wait =
-                    self.big_job_runs && line.waiting.values().next().is_some_and(is_big);
-                (is_newcomer || !is_last_lane) && !must_wait
-            })
-        })?;
-        let network = self.turns.remove(turn)?;
-        let line = self.lines.get_mut(&network)?;
-        let (_, job) = line.waiting.pop_first()?;
-        let is_newcomer = line.running == 0;
-        line.running += 1;
-        if !line.waiting.is_empty() {
-            self.turns.push_back(network);
-        }
-        self.big_job_runs |= job.work.is_big();
-        // argon2id stops all lanes of its worker, so that nothing else should be given to it.
-        let lanes_taken = match &job.work {
-            Work::Argon2id(_) => lanes - busy,
-            _ => 1,
-        };
-        self.busy_lanes[worker] += lanes_taken;
-        Some(Picked {
-            network,
-            job,
-            lanes_taken,
-            is_newcomer,
-        })
-    }
-
-    fn forget_if_gone(&mut self, network: IpAddr) {
-        if let Some(line) = self.lines.get(&network)
-            && line.places == 0
-            && line.running == 0
-        {
-            self.lines.remove(&network);
-        }
-    }
 }
 
 /// A place inside, for one sign-in or sign-up; dropping it takes its waiting jobs back.
@@ -310,7 +235,7 @@ impl Place {
             state.turns.push_back(self.network);
         }
         drop(state);
-        self.queue.work_came.notify_one();
+        self.queue.wake_workers();
         receiver
     }
 }
@@ -343,6 +268,7 @@ pub(super) struct Running {
     network: IpAddr,
     lanes_taken: usize,
     is_newcomer: bool,
+    in_kept_lane: bool,
     rounds: u64,
     is_big: bool,
     reply: Option<oneshot::Sender<Digest>>,
@@ -352,6 +278,11 @@ impl Running {
     /// Whether its network had nothing else running when it was taken up.
     pub(super) fn is_newcomer(&self) -> bool {
         self.is_newcomer
+    }
+
+    /// Whether it has the lane that is kept for newcomers.
+    pub(super) fn is_in_kept_lane(&self) -> bool {
+        self.in_kept_lane
     }
 
     /// How much work it is, in rounds of bcrypt.
@@ -381,6 +312,9 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
+        self.queue
+            .hurried
+            .fetch_sub(usize::from(self.in_kept_lane), Ordering::Relaxed);
         let mut state = self.queue.lock();
         state.busy_lanes[self.worker] -= self.lanes_taken;
         if let Some(line) = state.lines.get_mut(&self.network) {
@@ -390,7 +324,7 @@ impl Drop for Running {
         if self.is_big {
             state.big_job_runs = false;
             drop(state);
-            self.queue.work_came.notify_one();
+            self.queue.wake_workers();
         }
     }
 }

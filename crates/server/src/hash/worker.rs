@@ -3,20 +3,28 @@
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use bcrypt_lanes::{Engine, Job, MAX_LANES, calibrate};
 
-use super::queue::{Next, Queue, Running};
+use super::queue::{EXPRESS_WORKER, Next, Queue, Running};
 use super::scheme::{Digest, Work, WorkerMemory};
 
-/// By how much workers yield to everything else: 1 weighs 820 to the 1,024 of niceness 0 (sched(7)). Measured on two
-/// cores that a load generator keeps busy, with 64 clients signing in: profile keeps 0.59 to 0.73 of its rate, and a
-/// quiet network's sign-in takes two and a half to three hash times (up to three and a half at niceness 2).
-const NICENESS: i32 = 1;
+/// By how much workers yield to everything else: 5 weighs 335 to the 1,024 of niceness 0 (sched(7)). Measured on two
+/// cores that a load generator keeps busy too, with 64 clients signing in: profile keeps 0.56 of its rate (0.46 at
+/// niceness 1).
+const NICENESS: i32 = 5;
+
+/// The express worker yields less: 2 weighs 655. In the same flood, a quiet network's sign-in takes 1.4 to 1.9 hash
+/// times, 2.5 at most (3.7 to 5.0 at most when all workers have niceness 1).
+const EXPRESS_NICENESS: i32 = 2;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
 const ROUNDS_PER_CHUNK: u32 = 16;
+
+/// How long a worker rests while another one has a newcomer, in chunks for each chunk that it computes.
+const ROOM_FOR_NEWCOMERS: u32 = 8;
 
 /// How many measurements the start takes of its pace; the best counts, the others were interrupted.
 const START_MEASUREMENTS: u32 = 3;
@@ -54,7 +62,7 @@ impl Capacity {
 
 /// Works until the queue is closed.
 pub(super) fn run(queue: &Arc<Queue>, worker: usize) {
-    lower_priority();
+    lower_priority(worker);
     let capacity = queue
         .capacity
         .get_or_init(|| Capacity::measure(queue.settings.lanes));
@@ -65,9 +73,14 @@ pub(super) fn run(queue: &Arc<Queue>, worker: usize) {
 }
 
 /// On Linux niceness belongs to the thread; elsewhere it would slow the whole process down.
-fn lower_priority() {
+fn lower_priority(worker: usize) {
+    let niceness = if worker == EXPRESS_WORKER {
+        EXPRESS_NICENESS
+    } else {
+        NICENESS
+    };
     if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::nice(NICENESS)
+        && let Err(error) = rustix::process::nice(niceness)
     {
         tracing::warn!(%error, "password hashing runs at normal priority");
     }
@@ -135,22 +148,35 @@ impl<'queue> Worker<'queue> {
     }
 
     fn advance_lanes(&mut self) {
-        self.engine.retain(Running::is_wanted);
-        let lanes = self.engine.active();
+        let mut newcomer_is_here = false;
+        self.engine.retain(|running| {
+            newcomer_is_here |= running.is_in_kept_lane();
+            running.is_wanted()
+        });
+        let active = self.engine.active();
+        let mut lanes = active;
         let start = Instant::now();
         let finish = |running: Running, digest| running.finish(Digest::Bcrypt(digest));
-        // All lanes are in use, so a newcomer has the kept one. It hurries, with the newcomers beside it and one other
-        // lane, which costs it nothing: the flood stands still meanwhile. A flood from everywhere has newcomers only.
-        if lanes == self.engine.width() && self.queue.few_networks_wait() {
+        if !self.queue.newcomer_hurries() {
+            self.engine.advance(ROUNDS_PER_CHUNK, finish);
+        } else if newcomer_is_here {
+            // It goes ahead, with the newcomers beside it and one other lane, which costs it nothing: the flood stands
+            // still meanwhile.
             let mut others = 1;
-            let hurries =
-                |running: &Running| running.is_newcomer() || std::mem::take(&mut others) > 0;
+            lanes = 0;
+            let goes_ahead = |running: &Running| {
+                let ahead = running.is_newcomer() || std::mem::take(&mut others) > 0;
+                lanes += usize::from(ahead);
+                ahead
+            };
             self.engine
-                .advance_chosen(ROUNDS_PER_CHUNK, hurries, finish);
-            return;
+                .advance_chosen(ROUNDS_PER_CHUNK, goes_ahead, finish);
+        } else {
+            // It is with another worker, which shares the cores with everything else that runs here: make room.
+            self.engine.advance(ROUNDS_PER_CHUNK, finish);
+            thread::sleep(start.elapsed() * ROOM_FOR_NEWCOMERS);
         }
-        self.engine.advance(ROUNDS_PER_CHUNK, finish);
-        if lanes + 1 >= self.capacity.lanes {
+        if active + 1 >= self.capacity.lanes {
             self.pace.record(chunk_rounds(lanes), start.elapsed());
         }
     }

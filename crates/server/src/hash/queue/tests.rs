@@ -175,6 +175,49 @@ fn the_last_lane_is_for_newcomers() {
     assert!(taken(queue.next(0, 4, false)).is_some());
 }
 
+// REL-19
+#[test]
+fn a_newcomer_takes_the_express_and_hurries() {
+    let queue = queue(2, 100);
+    let _flood = place_with_jobs(&queue, 1, 20);
+    let running: Vec<_> = (0..20)
+        .filter_map(|turn| taken(queue.next(turn % 2, 4, false)))
+        .collect();
+    assert_eq!(running.len(), 6, "all lanes but the kept ones");
+    assert!(!queue.newcomer_hurries(), "the flood never does");
+
+    let quiet = place_with_jobs(&queue, 2, 1);
+    assert!(taken(queue.next(1, 4, false)).is_none(), "not the express");
+    let newcomer = taken(queue.next(EXPRESS_WORKER, 4, false)).expect("its lane is free");
+    assert!(newcomer.is_in_kept_lane() && queue.newcomer_hurries());
+
+    let _other = place_with_jobs(&queue, 3, 1);
+    let second = taken(queue.next(1, 4, false)).expect("the express is full");
+    assert_eq!((second.network, second.worker), (network(3), 1));
+
+    // Two waiting networks are few, three are a flood from everywhere.
+    let _few = place_with_jobs(&queue, 4, 1);
+    assert!(queue.newcomer_hurries());
+    let many = place_with_jobs(&queue, 5, 1);
+    assert!(!queue.newcomer_hurries());
+    drop(many);
+    assert!(queue.newcomer_hurries());
+    drop((newcomer, second, quiet));
+    assert!(!queue.newcomer_hurries(), "none is left");
+}
+
+#[test]
+fn an_idle_express_is_left_what_comes_first() {
+    let queue = queue(3, 100);
+    let _place = place_with_jobs(&queue, 1, 1);
+    assert!(taken(queue.next(1, 4, false)).is_none());
+    let first = taken(queue.next(EXPRESS_WORKER, 4, true)).expect("a job");
+    assert!(!first.is_in_kept_lane() && !queue.newcomer_hurries());
+    let _place = place_with_jobs(&queue, 2, 1);
+    assert!(taken(queue.next(EXPRESS_WORKER, 4, false)).is_none());
+    assert!(taken(queue.next(2, 4, true)).is_some(), "fewest run here");
+}
+
 #[test]
 fn a_job_goes_where_fewest_run() {
     let queue = queue(2, 100);
