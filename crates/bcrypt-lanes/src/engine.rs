@@ -33,6 +33,11 @@ impl<T> Engine<T> {
         self.tags.len()
     }
 
+    /// The tags of the lanes in use, in no particular order.
+    pub fn tags(&self) -> impl Iterator<Item = &T> {
+        self.tags.iter()
+    }
+
     /// Lanes in use or free.
     pub fn width(&self) -> usize {
         self.lanes.len()
@@ -222,6 +227,7 @@ mod tests {
         for (tag, cost) in [(0, 4), (1, 5), (2, 4), (3, 6)] {
             let _ = engine.admit(job(cost), tag);
         }
+        assert!(engine.tags().eq(&[0, 1, 2, 3]));
         let expected = |cost| crate::hash(cost, [7; 16], b"password").unwrap();
         let mut finished = Vec::new();
         engine.advance_chosen(

@@ -3,7 +3,7 @@
 mod state;
 
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use super::scheme::{Digest, Work};
 use super::worker::Capacity;
 use super::{Busy, HasherSettings, Load};
 
-/// Waiting networks up to which a newcomer is hurried.
+/// Networks with waiting work up to which a network with one job goes ahead.
 const FEW_NETWORKS: usize = 2;
 
 /// The worker that networks with nothing running go to: it yields less than the others.
@@ -39,8 +39,6 @@ pub(super) struct Queue {
     pub(super) capacity: OnceLock<Capacity>,
     /// Rounds of bcrypt per second with full lanes, one for each worker.
     pub(super) paces: Box<[AtomicU64]>,
-    /// Newcomers under way in lanes that are kept for them.
-    hurried: AtomicUsize,
     state: Mutex<State>,
     /// Wakes the express worker; `work_came` wakes the others.
     express_work_came: Condvar,
@@ -55,7 +53,6 @@ impl Queue {
             paces: (0..workers)
                 .map(|_| AtomicU64::new(CAUTIOUS_PACE))
                 .collect(),
-            hurried: AtomicUsize::new(0),
             state: Mutex::new(State::new(workers)),
             express_work_came: Condvar::new(),
             work_came: Condvar::new(),
@@ -134,15 +131,11 @@ impl Queue {
         while state.open {
             if let Some(picked) = state.pick(worker, lanes) {
                 let job = picked.job;
-                self.hurried
-                    .fetch_add(usize::from(picked.in_kept_lane), Ordering::Relaxed);
                 let running = Running {
                     queue: Arc::clone(self),
                     worker,
                     network: picked.network,
                     lanes_taken: picked.lanes_taken,
-                    is_newcomer: picked.is_newcomer,
-                    in_kept_lane: picked.in_kept_lane,
                     rounds: job.rounds,
                     is_big: job.work.is_big(),
                     reply: Some(job.reply),
@@ -168,10 +161,10 @@ impl Queue {
         Next::Closed
     }
 
-    /// Whether a newcomer in a kept lane, of whichever worker, goes before the rest: only while what waits is the work
-    /// of very few networks. A flood from everywhere has newcomers only.
-    pub(super) fn newcomer_hurries(&self) -> bool {
-        self.hurried.load(Ordering::Relaxed) > 0 && self.lock().turns.len() <= FEW_NETWORKS
+    /// The networks whose job goes before the rest, whichever worker has it: it is their only one. Nobody's while the
+    /// work of more than a few networks waits: a flood from everywhere has such jobs only.
+    pub(super) fn networks_ahead(&self) -> Vec<IpAddr> {
+        self.lock().networks_ahead(FEW_NETWORKS)
     }
 
     /// The express worker and one other: each may leave the work to the other.
@@ -267,22 +260,15 @@ pub(super) struct Running {
     worker: usize,
     network: IpAddr,
     lanes_taken: usize,
-    is_newcomer: bool,
-    in_kept_lane: bool,
     rounds: u64,
     is_big: bool,
     reply: Option<oneshot::Sender<Digest>>,
 }
 
 impl Running {
-    /// Whether its network had nothing else running when it was taken up.
-    pub(super) fn is_newcomer(&self) -> bool {
-        self.is_newcomer
-    }
-
-    /// Whether it has the lane that is kept for newcomers.
-    pub(super) fn is_in_kept_lane(&self) -> bool {
-        self.in_kept_lane
+    /// Whose job it is.
+    pub(super) fn network(&self) -> IpAddr {
+        self.network
     }
 
     /// How much work it is, in rounds of bcrypt.
@@ -312,9 +298,6 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.queue
-            .hurried
-            .fetch_sub(usize::from(self.in_kept_lane), Ordering::Relaxed);
         let mut state = self.queue.lock();
         state.busy_lanes[self.worker] -= self.lanes_taken;
         if let Some(line) = state.lines.get_mut(&self.network) {

@@ -14,17 +14,17 @@ use super::scheme::{Digest, Work, WorkerMemory};
 /// By how much workers yield to everything else: 5 weighs 335 to the 1,024 of niceness 0 (sched(7)). Measured on two
 /// cores that a load generator keeps busy too, with 64 clients signing in: profile keeps 0.56 of its rate (0.46 at
 /// niceness 1).
-const NICENESS: i32 = 5;
+const NICENESS: i32 = 7;
 
-/// The express worker yields less: 2 weighs 655. In the same flood, a quiet network's sign-in takes 1.4 to 1.9 hash
-/// times, 2.5 at most (3.7 to 5.0 at most when all workers have niceness 1).
-const EXPRESS_NICENESS: i32 = 2;
+/// The express worker yields less: 1 weighs 820. In the same flood, a quiet network's sign-in takes about two hash
+/// times and hardly ever three (up to five when all workers are alike and none makes room).
+const EXPRESS_NICENESS: i32 = 1;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
 const ROUNDS_PER_CHUNK: u32 = 16;
 
-/// How long a worker rests while another one has a newcomer, in chunks for each chunk that it computes.
-const ROOM_FOR_NEWCOMERS: u32 = 8;
+/// How long a worker rests while another one has a job that goes ahead, in chunks for each chunk that it computes.
+const ROOM_FOR_OTHERS: u32 = 8;
 
 /// How many measurements the start takes of its pace; the best counts, the others were interrupted.
 const START_MEASUREMENTS: u32 = 3;
@@ -148,33 +148,26 @@ impl<'queue> Worker<'queue> {
     }
 
     fn advance_lanes(&mut self) {
-        let mut newcomer_is_here = false;
-        self.engine.retain(|running| {
-            newcomer_is_here |= running.is_in_kept_lane();
-            running.is_wanted()
-        });
+        self.engine.retain(Running::is_wanted);
         let active = self.engine.active();
-        let mut lanes = active;
-        let start = Instant::now();
+        let ahead = self.queue.networks_ahead();
+        let goes_ahead = |running: &Running| ahead.contains(&running.network());
         let finish = |running: Running, digest| running.finish(Digest::Bcrypt(digest));
-        if !self.queue.newcomer_hurries() {
-            self.engine.advance(ROUNDS_PER_CHUNK, finish);
-        } else if newcomer_is_here {
-            // It goes ahead, with the newcomers beside it and one other lane, which costs it nothing: the flood stands
-            // still meanwhile.
+        let start = Instant::now();
+        let mut lanes = self.engine.tags().filter(|tag| goes_ahead(tag)).count();
+        if lanes > 0 {
+            // One other lane comes along, which costs nothing; the rest of a flood stands still meanwhile.
+            lanes = active.min(lanes + 1);
             let mut others = 1;
-            lanes = 0;
-            let goes_ahead = |running: &Running| {
-                let ahead = running.is_newcomer() || std::mem::take(&mut others) > 0;
-                lanes += usize::from(ahead);
-                ahead
-            };
-            self.engine
-                .advance_chosen(ROUNDS_PER_CHUNK, goes_ahead, finish);
+            let chosen = |running: &Running| goes_ahead(running) || std::mem::take(&mut others) > 0;
+            self.engine.advance_chosen(ROUNDS_PER_CHUNK, chosen, finish);
         } else {
-            // It is with another worker, which shares the cores with everything else that runs here: make room.
+            lanes = active;
             self.engine.advance(ROUNDS_PER_CHUNK, finish);
-            thread::sleep(start.elapsed() * ROOM_FOR_NEWCOMERS);
+            if !ahead.is_empty() {
+                // Another worker has them, and shares the cores with everything else that runs here: make room.
+                thread::sleep(start.elapsed() * ROOM_FOR_OTHERS);
+            }
         }
         if active + 1 >= self.capacity.lanes {
             self.pace.record(chunk_rounds(lanes), start.elapsed());

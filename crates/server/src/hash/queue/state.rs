@@ -45,8 +45,6 @@ pub(super) struct Picked {
     pub(super) network: IpAddr,
     pub(super) job: Waiting,
     pub(super) lanes_taken: usize,
-    pub(super) is_newcomer: bool,
-    pub(super) in_kept_lane: bool,
 }
 
 impl State {
@@ -66,15 +64,21 @@ impl State {
 
     /// Takes the next job in turn off its line, unless another worker has fewer lanes in use: a job runs faster
     /// where it has the core to itself. A worker's last lane is kept for networks that have nothing running, so
-    /// that the first job of a quiet network need not wait until a flood gives a lane back. Such a job goes to the
-    /// express worker, unless that has more to do than this one.
+    /// that the first job of a quiet network need not wait until a flood gives a lane back. Such a job is the express
+    /// worker's while that has just its kept lane free, or no more to do than the others.
     pub(super) fn pick(&mut self, worker: usize, lanes: usize) -> Option<Picked> {
         let busy = self.busy_lanes[worker];
-        if busy >= lanes || self.busy_lanes.iter().any(|&other| other < busy) {
+        if busy >= lanes {
             return None;
         }
         let is_last_lane = busy + 1 == lanes;
-        let takes_newcomers = worker == EXPRESS_WORKER || self.busy_lanes[EXPRESS_WORKER] > busy;
+        let is_least_busy = !self.busy_lanes.iter().any(|&other| other < busy);
+        let busy_express = self.busy_lanes[EXPRESS_WORKER];
+        let takes_newcomers = if busy_express + 1 == lanes {
+            worker == EXPRESS_WORKER
+        } else {
+            is_least_busy && (worker == EXPRESS_WORKER || busy < busy_express)
+        };
         let turn = self.turns.iter().position(|network| {
             self.lines.get(network).is_some_and(|line| {
                 let is_newcomer = line.running == 0;
@@ -84,7 +88,7 @@ impl State {
                 let suits_worker = if is_newcomer {
                     takes_newcomers
                 } else {
-                    !is_last_lane
+                    is_least_busy && !is_last_lane
                 };
                 suits_worker && !must_wait
             })
@@ -92,7 +96,6 @@ impl State {
         let network = self.turns.remove(turn)?;
         let line = self.lines.get_mut(&network)?;
         let (_, job) = line.waiting.pop_first()?;
-        let is_newcomer = line.running == 0;
         line.running += 1;
         if !line.waiting.is_empty() {
             self.turns.push_back(network);
@@ -108,9 +111,20 @@ impl State {
             network,
             job,
             lanes_taken,
-            is_newcomer,
-            in_kept_lane: is_last_lane,
         })
+    }
+
+    /// The networks whose only job is running, unless more than `few` networks have work waiting.
+    pub(super) fn networks_ahead(&self, few: usize) -> Vec<IpAddr> {
+        if self.turns.len() > few {
+            return Vec::new();
+        }
+        let has_one_job = |line: &Line| line.running == 1 && line.waiting.is_empty();
+        self.lines
+            .iter()
+            .filter(|(_, line)| has_one_job(line))
+            .map(|(network, _)| *network)
+            .collect()
     }
 
     pub(super) fn forget_if_gone(&mut self, network: IpAddr) {

@@ -177,33 +177,51 @@ fn the_last_lane_is_for_newcomers() {
 
 // REL-19
 #[test]
-fn a_newcomer_takes_the_express_and_hurries() {
+fn a_quiet_network_takes_the_express_and_goes_ahead() {
     let queue = queue(2, 100);
     let _flood = place_with_jobs(&queue, 1, 20);
-    let running: Vec<_> = (0..20)
+    let mut flood: Vec<_> = (0..20)
         .filter_map(|turn| taken(queue.next(turn % 2, 4, false)))
         .collect();
-    assert_eq!(running.len(), 6, "all lanes but the kept ones");
-    assert!(!queue.newcomer_hurries(), "the flood never does");
+    assert_eq!(flood.len(), 6, "all lanes but the kept ones");
+    assert!(queue.networks_ahead().is_empty(), "the flood never is");
 
     let quiet = place_with_jobs(&queue, 2, 1);
-    assert!(taken(queue.next(1, 4, false)).is_none(), "not the express");
-    let newcomer = taken(queue.next(EXPRESS_WORKER, 4, false)).expect("its lane is free");
-    assert!(newcomer.is_in_kept_lane() && queue.newcomer_hurries());
+    // Even when another worker happens to have a lane free.
+    flood.retain(|running| running.worker == EXPRESS_WORKER);
+    let next = taken(queue.next(1, 4, false)).expect("a lane is free");
+    assert_eq!(next.network(), network(1), "left to the express");
+    let first = taken(queue.next(EXPRESS_WORKER, 4, false)).expect("its lane is free");
+    assert_eq!(first.network(), network(2));
+    assert_eq!(queue.networks_ahead(), [network(2)]);
 
-    let _other = place_with_jobs(&queue, 3, 1);
+    let _refilled = [(); 2].map(|()| taken(queue.next(1, 4, false)).expect("a lane is free"));
+    let other = place_with_jobs(&queue, 3, 1);
     let second = taken(queue.next(1, 4, false)).expect("the express is full");
-    assert_eq!((second.network, second.worker), (network(3), 1));
+    assert_eq!((second.network(), second.worker), (network(3), 1));
+    assert_eq!(queue.networks_ahead().len(), 2);
 
     // Two waiting networks are few, three are a flood from everywhere.
     let _few = place_with_jobs(&queue, 4, 1);
-    assert!(queue.newcomer_hurries());
+    assert_eq!(queue.networks_ahead().len(), 2);
     let many = place_with_jobs(&queue, 5, 1);
-    assert!(!queue.newcomer_hurries());
-    drop(many);
-    assert!(queue.newcomer_hurries());
-    drop((newcomer, second, quiet));
-    assert!(!queue.newcomer_hurries(), "none is left");
+    assert!(queue.networks_ahead().is_empty());
+    drop((many, first, quiet));
+    assert_eq!(queue.networks_ahead(), [network(3)]);
+    drop((second, other));
+    assert!(queue.networks_ahead().is_empty(), "none is left");
+}
+
+#[test]
+fn who_has_more_to_do_does_not_go_ahead() {
+    let queue = queue(1, 100);
+    let _two = place_with_jobs(&queue, 1, 2);
+    let first = taken(queue.next(0, 4, false)).expect("a job");
+    assert!(queue.networks_ahead().is_empty(), "one waits");
+    let _second = taken(queue.next(0, 4, false)).expect("a job");
+    assert!(queue.networks_ahead().is_empty(), "two run");
+    drop(first);
+    assert_eq!(queue.networks_ahead(), [network(1)]);
 }
 
 #[test]
@@ -211,11 +229,10 @@ fn an_idle_express_is_left_what_comes_first() {
     let queue = queue(3, 100);
     let _place = place_with_jobs(&queue, 1, 1);
     assert!(taken(queue.next(1, 4, false)).is_none());
-    let first = taken(queue.next(EXPRESS_WORKER, 4, true)).expect("a job");
-    assert!(!first.is_in_kept_lane() && !queue.newcomer_hurries());
+    let _first = taken(queue.next(EXPRESS_WORKER, 4, false)).expect("a job");
     let _place = place_with_jobs(&queue, 2, 1);
     assert!(taken(queue.next(EXPRESS_WORKER, 4, false)).is_none());
-    assert!(taken(queue.next(2, 4, true)).is_some(), "fewest run here");
+    assert!(taken(queue.next(2, 4, false)).is_some(), "fewest run here");
 }
 
 #[test]
