@@ -2,6 +2,7 @@
 //! answers that reach the client before the connection ends, and a stop that loses no request and always ends.
 
 mod connection;
+mod handshakes;
 mod progress;
 
 use std::future::Future;
@@ -42,6 +43,9 @@ pub struct Deadlines {
     /// For the client to close after our last answer, while what it still sends is thrown away: closing at once would
     /// reset the connection and could take the answer with it (RFC 9112 §9.6). 2 s.
     pub linger: Duration,
+    /// For connections half set up when the stop begins: their clients already believe to be connected, or soon will.
+    /// Meanwhile no further one can begin. 100 ms, a round trip to the proxy and some.
+    pub handshake: Duration,
     /// For requests already under way to us when the stop begins, on idle connections too; answers carry
     /// `Connection: close`. 500 ms, a few round trips across the world.
     pub last_call: Duration,
@@ -56,6 +60,7 @@ impl Default for Deadlines {
             idle: Duration::from_secs(75),
             write: Duration::from_secs(15),
             linger: Duration::from_secs(2),
+            handshake: Duration::from_millis(100),
             last_call: Duration::from_millis(500),
             drain: Duration::from_secs(14),
         }
@@ -64,8 +69,8 @@ impl Default for Deadlines {
 
 /// Serves `router` over HTTP/1.1 and 1.0 on `listener` until `stop` resolves, then stops without losing a request.
 ///
-/// Every request carries its client's address as `ConnectInfo<SocketAddr>`. After `stop`, connecting is refused at
-/// once; requests in flight or on their way get their answer; connections without one are closed after
+/// Every request carries its client's address as `ConnectInfo<SocketAddr>`. After `stop` nobody new can connect, and
+/// after [`Deadlines::handshake`] is refused at once; requests in flight or on their way get their answer; connections without one are closed after
 /// [`Deadlines::last_call`] and whatever is left is cut after [`Deadlines::drain`]. Returns when no connection is left.
 ///
 /// A handler is dropped as soon as its client hangs up, so what it holds must be released by `Drop`.
@@ -87,6 +92,13 @@ pub async fn serve(
 
     let cut_at = Instant::now() + deadlines.drain;
     house.closing.store(true, Ordering::Relaxed);
+    // Without it, a connection that the kernel completes between our last accept and the close would be reset, after
+    // its client has sent a request.
+    if let Err(error) = handshakes::let_none_begin(&listener) {
+        tracing::debug!(%error, "connections that begin during the stop may be reset");
+    }
+    let settled = tokio::time::sleep(deadlines.handshake);
+    accept_until(settled, &listener, &house, &mut connections).await;
     accept_backlog(listener, &house, &mut connections);
     if timeout(deadlines.last_call, all_ended(&mut connections))
         .await

@@ -25,6 +25,7 @@ const UNHURRIED: Deadlines = Deadlines {
     idle: NEVER,
     write: NEVER,
     linger: Duration::from_millis(500),
+    handshake: Duration::from_millis(50),
     last_call: Duration::from_millis(200),
     drain: NEVER,
 };

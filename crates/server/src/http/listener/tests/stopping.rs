@@ -15,7 +15,10 @@ fn a_stop_refuses_connects_and_finishes_what_is_in_flight() {
     send(&mut half, "GET / HTTP/1.1\r\nhos");
     std::thread::sleep(Duration::from_millis(50));
     server.stop();
-    assert!(soon(|| Client::connect(server.address).is_err()));
+    let connect = || Client::connect_timeout(&server.address, Duration::from_millis(50));
+    assert!(soon(|| connect().is_err_and(
+        |error| error.kind() == ErrorKind::ConnectionRefused
+    )));
 
     send(&mut kept, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
     let text = receive_all(&mut kept);
@@ -75,4 +78,34 @@ fn a_stop_ends_at_the_drain_deadline_whatever_hangs() {
     assert!(server.ended_within(Duration::from_secs(5)));
     assert_about(since.elapsed(), drain);
     assert_eq!(receive_all(&mut busy), "");
+}
+
+// REL-26: a connection that the kernel completed after our last accept would be reset with its request.
+#[cfg(target_os = "linux")]
+#[test]
+fn no_connection_begins_while_the_last_ones_are_taken() {
+    let handshake = Duration::from_millis(800);
+    let mut server = Server::start(Deadlines {
+        handshake,
+        ..UNHURRIED
+    });
+    let mut early = server.connect();
+    server.stop();
+    let connect = || Client::connect_timeout(&server.address, Duration::from_millis(50));
+    let fails_with = |kind| soon(|| connect().is_err_and(|error| error.kind() == kind));
+    assert!(
+        fails_with(ErrorKind::TimedOut),
+        "nobody answers the first packet"
+    );
+    send(&mut early, "GET / HTTP/1.1\r\nhost: a\r\n\r\n");
+    let text = receive_all(&mut early);
+    assert!(
+        text.contains("connection: close") && text.ends_with("home"),
+        "{text}"
+    );
+    assert!(
+        fails_with(ErrorKind::ConnectionRefused),
+        "then the door is shut"
+    );
+    assert!(server.ended_within(Duration::from_secs(5)));
 }
