@@ -104,3 +104,57 @@ impl Drop for Turn {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt as _;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn so_many_have_a_turn_under_one_key() {
+        let gate = Gate::default();
+        assert!(gate.is_empty());
+        let first = gate.turn("ann", 2).await;
+        let _second = gate.turn("ann", 2).await;
+        let _other = gate.turn("bob", 2).await;
+        assert_eq!((gate.len(), gate.is_empty()), (2, false));
+
+        let mut third = Box::pin(gate.turn("ann", 2));
+        assert!(third.as_mut().now_or_never().is_none(), "two have a turn");
+        drop(first);
+        let third = timeout(Duration::from_secs(5), third).await;
+        assert!(third.is_ok(), "the turn of the first is free");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_left_of_who_gave_up_or_ended() {
+        let gate = Gate::default();
+        let turn = gate.turn("ann", 1).await;
+        let mut waiting = Box::pin(gate.turn("ann", 1));
+        assert!(waiting.as_mut().now_or_never().is_none(), "one has a turn");
+        drop(waiting);
+        assert_eq!(gate.len(), 1, "the turn goes on");
+        drop(turn);
+        assert!(gate.is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_attempt_is_open_from_its_count_to_its_end() {
+        let gate = Gate::default();
+        let waiting = gate.turn("ann", 9).await;
+        let mut counted = gate.turn("ann", 9).await;
+        assert!(!waiting.others_are_open(), "none is counted yet");
+        counted.counted();
+        assert!(waiting.others_are_open());
+
+        let mut end = Box::pin(waiting.other_ends());
+        assert!(end.as_mut().now_or_never().is_none(), "still open");
+        drop(counted);
+        assert!(timeout(Duration::from_secs(5), end).await.is_ok());
+        assert!(!waiting.others_are_open());
+    }
+}

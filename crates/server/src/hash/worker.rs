@@ -120,6 +120,9 @@ impl<'queue> Worker<'queue> {
     fn take_jobs(&mut self) -> Option<u64> {
         while self.engine.active() < self.engine.width() {
             let idle = self.engine.active() == 0;
+            if idle {
+                self.pace.rest();
+            }
             match self.queue.next(self.number, self.engine.width(), idle) {
                 Next::Job(Work::Bcrypt(job), running) => {
                     // There is a free lane, so nothing comes back.
@@ -136,10 +139,7 @@ impl<'queue> Worker<'queue> {
                 }
                 #[cfg(test)]
                 Next::Job(Work::Panic, _running) => panic!("asked for by a test"),
-                Next::Nothing if idle => {
-                    self.memory = WorkerMemory::default();
-                    self.pace.rest();
-                }
+                Next::Nothing if idle => self.memory = WorkerMemory::default(),
                 Next::Nothing => break,
                 Next::Closed => return None,
             }
@@ -201,7 +201,7 @@ impl<'queue> Pace<'queue> {
         self.publish();
     }
 
-    /// Forgets what slowed the worker down: it has nothing to do, and whatever it was may be over.
+    /// Forgets what slowed the worker down, such as a flood that made room: it has nothing to do, so that is over.
     fn rest(&mut self) {
         self.current = self.best;
         self.publish();
