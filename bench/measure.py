@@ -146,22 +146,25 @@ def measure_limits(server, result, seconds, directory):
 
 
 def measure_million(server, empty, password_hash, seconds):
-    """p99 of sign-in and profile with a million users and sessions, against the thousand of before."""
+    """p99 of sign-in and profile with a million users and sessions, against the thousand of before.
+
+    Profile with 8 connections: what 64 measure is how long the queue before a busy processor is, which jumps from run to run.
+    """
     say("seeding a million")
     server.database.seed(ACCOUNTS, 1_000_000, password_hash, server.issued_at)
     server.accounts = 1_000_000
     with server.start() as program:
         server.forget_failures()
         profiles = server.profiles(20_000)
-        run_wrk(server.port, profiles, 64, 2)
-        profile = run_wrk(server.port, profiles, 64, seconds)
+        rate = run_wrk(server.port, profiles, 64, seconds).successes_per_second
+        profile = run_wrk(server.port, profiles, 8, seconds)
         step = server.accounts // 997
         sign_ins = [server.sign_in(number * step) for number in range(997)]
         sign_in = run_wrk(server.port, sign_ins, 16, seconds, count=True)
         program.wait_until_idle()
     server.forget_failures()
     return {
-        "profile": (empty["profile"].p99_ms, profile.p99_ms, profile.successes_per_second),
+        "profile": (empty["profile_8"].p99_ms, profile.p99_ms, rate),
         "sign_in": (empty["sign_in"].p99_ms, sign_in.p99_ms, sign_in.successes_per_second),
     }
 

@@ -161,8 +161,8 @@ impl Queue {
         Next::Closed
     }
 
-    /// The networks whose job goes before the rest, whichever worker has it: it is their only one. Nobody's while the
-    /// work of more than a few networks waits: a flood from everywhere has such jobs only.
+    /// The networks whose job goes before the rest, whichever worker has it: it is their only one. Nobody's while nothing
+    /// waits, or the work of more than a few networks: a flood from everywhere has such jobs only.
     pub(super) fn networks_ahead(&self) -> Vec<IpAddr> {
         self.lock().networks_ahead(FEW_NETWORKS)
     }

@@ -11,9 +11,9 @@ use bcrypt_lanes::{Engine, Job, MAX_LANES, calibrate};
 use super::queue::{EXPRESS_WORKER, Next, Queue, Running};
 use super::scheme::{Digest, Work, WorkerMemory};
 
-/// By how much workers yield to everything else: 5 weighs 335 to the 1,024 of niceness 0 (sched(7)). Measured on two
-/// cores that a load generator keeps busy too, with 64 clients signing in: profile keeps 0.56 of its rate (0.46 at
-/// niceness 1).
+/// By how much workers yield to everything else: 7 weighs 215 to the 1,024 of niceness 0 (sched(7)). Measured on two
+/// cores that a load generator keeps busy too, with 64 clients signing in: profile keeps more than half of its rate
+/// (0.46 on SQLite when all workers have niceness 1).
 const NICENESS: i32 = 7;
 
 /// The express worker yields less: 1 weighs 820. In the same flood, a quiet network's sign-in takes about two hash

@@ -114,9 +114,9 @@ impl State {
         })
     }
 
-    /// The networks whose only job is running, unless more than `few` networks have work waiting.
+    /// The networks whose only job is running, while the work of others waits, but not of more than `few`.
     pub(super) fn networks_ahead(&self, few: usize) -> Vec<IpAddr> {
-        if self.turns.len() > few {
+        if !(1..=few).contains(&self.turns.len()) {
             return Vec::new();
         }
         let has_one_job = |line: &Line| line.running == 1 && line.waiting.is_empty();

@@ -213,15 +213,19 @@ fn a_quiet_network_takes_the_express_and_goes_ahead() {
 }
 
 #[test]
-fn who_has_more_to_do_does_not_go_ahead() {
+fn only_who_has_one_job_goes_ahead_and_only_of_work_that_waits() {
     let queue = queue(1, 100);
+    let next = || taken(queue.next(0, 8, false)).expect("a job");
     let _two = place_with_jobs(&queue, 1, 2);
-    let first = taken(queue.next(0, 4, false)).expect("a job");
-    assert!(queue.networks_ahead().is_empty(), "one waits");
-    let _second = taken(queue.next(0, 4, false)).expect("a job");
-    assert!(queue.networks_ahead().is_empty(), "two run");
+    let _three = place_with_jobs(&queue, 2, 3);
+    let first = next();
+    let _running = [next(), next(), next()];
+    assert_eq!(first.network(), network(1));
+    assert!(queue.networks_ahead().is_empty(), "both have two");
     drop(first);
     assert_eq!(queue.networks_ahead(), [network(1)]);
+    let _last = next();
+    assert!(queue.networks_ahead().is_empty(), "nothing waits");
 }
 
 #[test]

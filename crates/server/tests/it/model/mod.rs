@@ -9,7 +9,7 @@ mod reference;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 use gatewright::auth::{self, Caller, Selector};
@@ -93,19 +93,22 @@ fn op() -> impl Strategy<Value = Op> {
         Just(7 * day)
     ];
     prop_oneof![
-        6 => (person.clone(), password.clone(), 0..5_u8)
+        18 => (person.clone(), password.clone(), 0..5_u8)
             .prop_map(|(person, password, name)| Op::Register { person, password, name }),
-        5 => (person.clone(), password.clone()).prop_map(|(person, password)| Op::Login { person, password }),
-        3 => token.clone().prop_map(|token| Op::Logout { token }),
-        6 => token.clone().prop_map(|token| Op::Profile { token }),
-        3 => (token, proptest::option::of(0..5_u8)).prop_map(|(token, name)| Op::Rename { token, name }),
-        1 => person.clone().prop_map(|person| Op::Disable { person }),
-        1 => person.clone().prop_map(|person| Op::Enable { person }),
-        1 => person.clone().prop_map(|person| Op::Delete { person }),
-        1 => (person, password).prop_map(|(person, password)| Op::SetPassword { person, password }),
-        3 => wait.prop_map(|ms| Op::Wait { ms }),
-        1 => proptest::bool::weighted(0.5).prop_map(|rotate| Op::Restart { rotate }),
-        1 => Just(Op::Clean),
+        15 => (person.clone(), password.clone()).prop_map(|(person, password)| Op::Login { person, password }),
+        9 => token.clone().prop_map(|token| Op::Logout { token }),
+        18 => token.clone().prop_map(|token| Op::Profile { token }),
+        9 => (token, proptest::option::of(0..5_u8)).prop_map(|(token, name)| Op::Rename { token, name }),
+        3 => person.clone().prop_map(|person| Op::Disable { person }),
+        3 => person.clone().prop_map(|person| Op::Enable { person }),
+        3 => person.clone().prop_map(|person| Op::Delete { person }),
+        3 => (person, password).prop_map(|(person, password)| Op::SetPassword { person, password }),
+        9 => wait.prop_map(|ms| Op::Wait { ms }),
+        3 => proptest::bool::weighted(0.5).prop_map(|rotate| Op::Restart { rotate }),
+        // A start costs as much as ten requests.
+        1 => (0..PEOPLE, 0_usize..2, 0..4000_u64)
+            .prop_map(|(person, password, after_us)| Op::Crash { person, password, after_us }),
+        3 => Just(Op::Clean),
     ]
 }
 
@@ -194,11 +197,14 @@ impl World {
             Op::Wait { .. } => Seen::default(),
             Op::Restart { rotate } => {
                 self.secret += u32::from(rotate);
-                let database = self.app.database.clone();
-                self.app =
-                    TestApp::sharing(database, options(self.secret), self.clock.clone()).await;
+                self.restart().await;
                 Seen::default()
             }
+            Op::Crash {
+                person,
+                password,
+                after_us,
+            } => self.crash(person, password, after_us).await,
             Op::Clean => {
                 let now = self.app.app.clock.now_ms();
                 let cleaned = self.app.app.store.delete_expired(now, 500).await;
@@ -215,6 +221,33 @@ impl World {
                     ..Seen::default()
                 },
             },
+        }
+    }
+
+    async fn restart(&mut self) {
+        let database = self.app.database.clone();
+        self.app = TestApp::sharing(database, options(self.secret), self.clock.clone()).await;
+    }
+
+    async fn crash(&mut self, person: usize, password: usize, after_us: u64) -> Seen {
+        let (email, password) = (self.email(person), PASSWORDS[password]);
+        let sign_in = json!({"email": email, "password": password});
+        let mut sign_up = sign_in.clone();
+        sign_up["name"] = json!("Crash");
+        let client = self.app.anonymous();
+        let lost = client.post("/api/auth/register", sign_up.clone());
+        let _ = tokio::time::timeout(Duration::from_micros(after_us), lost).await;
+        self.restart().await;
+        let client = self.app.anonymous();
+        let again = client.post("/api/auth/register", sign_up).await;
+        assert!([201, 409].contains(&again.status), "{}", again.text);
+        let answer = client.post("/api/auth/login", sign_in).await;
+        let _ = self.operate(&Op::Delete { person }, person).await;
+        let code = answer.body["code"].as_str().unwrap_or_default();
+        Seen {
+            status: answer.status,
+            code: code.to_owned(),
+            user: None,
         }
     }
 

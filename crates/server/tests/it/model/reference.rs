@@ -47,6 +47,13 @@ pub(super) enum Op {
     Restart {
         rotate: bool,
     },
+    /// The process ends so long after a sign-up was sent; another starts, the client sends the sign-up again, signs in,
+    /// and an operator deletes the account.
+    Crash {
+        person: usize,
+        password: usize,
+        after_us: u64,
+    },
     /// The cleaner comes by.
     Clean,
 }
@@ -56,7 +63,7 @@ impl Op {
     pub(super) fn takes_ms(&self) -> i64 {
         match *self {
             Self::Wait { ms } => ms,
-            Self::Restart { .. } => 1,
+            Self::Restart { .. } | Self::Crash { .. } => 1,
             _ => 0,
         }
     }
@@ -187,6 +194,9 @@ impl Model {
                 self.secret += u32::from(rotate);
                 Seen::default()
             }
+            Op::Crash {
+                person, password, ..
+            } => self.crash(person, password),
             Op::Wait { .. } | Op::Clean => Seen::default(),
         }
     }
@@ -212,6 +222,20 @@ impl Model {
         let seen = self.issue(201, &profile);
         self.people[person] = Some(Account { profile, password });
         seen
+    }
+
+    /// Whether the first sign-up was done or not must not matter; half done it must never be.
+    fn crash(&mut self, person: usize, password: usize) -> Seen {
+        let signs_in = match &self.people[person] {
+            Some(account) => account.profile.is_active && account.password == password,
+            None => password != 2,
+        };
+        self.people[person] = None;
+        if signs_in {
+            seen(200, None)
+        } else {
+            refused(401, "invalid_credentials")
+        }
     }
 
     fn issue(&mut self, status: u16, profile: &Profile) -> Seen {
