@@ -68,7 +68,7 @@ async def normal_again(server, token, at_most):
 
 
 @fault("REL-04", "PostgreSQL killed under load: only 503 + Retry-After in 2 s, normal 5 s after its return")
-async def database_killed(bench, rounds=8):
+async def database_killed(bench, rounds=20):
     cluster = await bench.postgres()
     server = await bench.server(cluster.url)
     client, token = await signed_up(bench, server)

@@ -23,7 +23,7 @@ def integrity(file):
 
 
 @fault("REL-01", "kill -9 under 8 writers: every acknowledged change survives; no half-made account (REL-02)")
-async def killed_under_writers(bench, kills=60):
+async def killed_under_writers(bench, kills=200):
     server = await bench.server()
     acknowledged, doubtful = [], set()
     number = iter(range(10**9))

@@ -159,8 +159,8 @@ class Dawdler:
             writer.close()
 
 
-@fault("REL-21", "1,500 slow clients: heads cut at 10 s, bodies at 15 s, silent ones at 10 s; others not slowed")
-async def slowloris(bench, each=500):
+@fault("REL-21", "2,100 slow clients: heads cut at 10 s, bodies at 15 s, silent ones at 10 s; others not slowed")
+async def slowloris(bench, each=700):
     server = await bench.server()
     client, token = await signed_up(bench, server)
     head = b"POST /api/auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"

@@ -181,8 +181,8 @@ async def start_order(bench):
     return f"{timed('ready after the database', seconds)}; {len(refusals)} bad settings and a missing database refused"
 
 
-@fault("REL-36", "200,000 users and sessions: p99 within 1.5 of empty; cleaning up goes unnoticed")
-async def grown_database(bench, rows=200_000):
+@fault("REL-36", "1,000,000 users and sessions: p99 within 1.5 of empty; cleaning up goes unnoticed")
+async def grown_database(bench, rows=1_000_000):
     server = await bench.server()
     _, token = await signed_up(bench, server)
     callers = [Client(server.port) for _ in range(3)]

@@ -14,7 +14,7 @@ from proxy import Balancer
 
 
 @fault("REL-26", "rolling restart of two instances behind a proxy that retries connects: 0 failed requests")
-async def rolling_restart(bench, rounds=6):
+async def rolling_restart(bench, rounds=10):
     cluster = await bench.postgres()
     first = await bench.server(cluster.url)
     second = await twin(bench, first).start()

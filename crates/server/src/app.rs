@@ -6,7 +6,6 @@ use uuid::Uuid;
 
 use crate::auth::{Gate, LimitSettings, Pace, SignedIn, Tokens};
 use crate::clock::Clock;
-use crate::error::Error;
 use crate::hash::Hasher;
 use crate::random::Random;
 use crate::settings::PasswordPolicy;
@@ -54,15 +53,10 @@ impl Phase {
         self.0.fetch_max(Self::STOPPING, Ordering::SeqCst);
     }
 
-    /// Refuses whatever needs the database until it has been reached for the first time.
-    ///
-    /// # Errors
-    /// [`Error::NotReady`].
-    pub fn admit(&self) -> Result<(), Error> {
-        if self.0.load(Ordering::SeqCst) < Self::RUNNING {
-            return Err(Error::NotReady);
-        }
-        Ok(())
+    /// Whether the database has not been reached yet.
+    #[must_use]
+    pub fn is_starting(&self) -> bool {
+        self.0.load(Ordering::SeqCst) < Self::RUNNING
     }
 
     /// Whether new work is welcome.

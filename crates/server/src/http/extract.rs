@@ -1,4 +1,4 @@
-//! What handlers are given: a checked body, the current user. Neither before the server is ready (REL-35).
+//! What handlers are given: a checked body, the current user.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,7 +79,7 @@ impl FromRequest<Arc<App>> for Fields {
     type Rejection = Error;
 
     async fn from_request(request: Request, app: &Arc<App>) -> Result<Self, Error> {
-        app.phase.admit()?;
+        only_when_ready(app)?;
         check_head(request.headers())?;
         let bytes = timeout(BODY_PATIENCE, read(request.into_body()))
             .await
@@ -90,6 +90,14 @@ impl FromRequest<Arc<App>> for Fields {
             errors: Vec::new(),
         })
     }
+}
+
+/// REL-35: nothing of a request is judged before the database has been reached for the first time.
+fn only_when_ready(app: &App) -> Result<(), Error> {
+    if app.phase.is_starting() {
+        return Err(Error::NotReady);
+    }
+    Ok(())
 }
 
 /// SEC-67, SEC-68: refused before a byte of the body is read.
@@ -141,7 +149,7 @@ impl FromRequestParts<Arc<App>> for Current {
     type Rejection = Error;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Error> {
-        app.phase.admit()?;
+        only_when_ready(app)?;
         let token = bearer_token(&parts.headers)?;
         auth::authenticate(app, token).await
     }

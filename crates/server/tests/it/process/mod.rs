@@ -13,4 +13,5 @@ mod settings;
 mod stopping;
 mod support;
 mod terminal;
+mod tls;
 mod user;

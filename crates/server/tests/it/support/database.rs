@@ -143,12 +143,21 @@ impl Drop for Inner {
     }
 }
 
+fn server() -> Option<String> {
+    told("GATEWRIGHT_TEST_POSTGRES")
+}
+
+/// The file with the certificate of the authority that vouches for the server.
+pub(crate) fn authority() -> Option<String> {
+    told("GATEWRIGHT_TEST_POSTGRES_CA")
+}
+
 #[expect(
     clippy::disallowed_methods,
     reason = "tests are told by their script where PostgreSQL is"
 )]
-fn server() -> Option<String> {
-    std::env::var("GATEWRIGHT_TEST_POSTGRES").ok()
+fn told(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 fn with_database(server: &str, name: &str) -> String {

@@ -4,7 +4,7 @@ mod client;
 mod database;
 
 pub(crate) use client::{Answer, Client};
-pub(crate) use database::Database;
+pub(crate) use database::{Database, authority};
 
 use std::cell::Cell;
 use std::hash::{DefaultHasher, Hash, Hasher as _};
