@@ -1,5 +1,6 @@
 //! The API, one file for each endpoint family or promise, and what its tests have in common.
 
+mod attempts;
 mod bodies;
 mod cors;
 mod coverage;
