@@ -47,11 +47,22 @@ impl Fields {
 
     /// Refuses what [`Fields::text`] and [`Fields::optional_text`] found missing or of another type.
     pub(super) fn finish(self) -> Result<(), Error> {
+        self.finish_with(Ok(()))
+    }
+
+    /// As [`Fields::finish`], together with what rules say of the other fields, so that a form shows all at once.
+    pub(super) fn finish_with<T>(mut self, checked: Result<T, Error>) -> Result<T, Error> {
         if self.errors.is_empty() {
-            Ok(())
-        } else {
-            Err(Error::Invalid(self.errors))
+            return checked;
         }
+        if let Err(Error::Invalid(broken)) = checked {
+            for error in broken {
+                if !self.errors.iter().any(|known| known.field == error.field) {
+                    self.errors.push(error);
+                }
+            }
+        }
+        Err(Error::Invalid(self.errors))
     }
 
     fn take(&mut self, field: &'static str) -> Option<String> {

@@ -54,8 +54,8 @@ pub(super) async fn register(
     let email = fields.text("email");
     let name = fields.text("name");
     let password = zeroize::Zeroizing::new(fields.text("password"));
-    fields.finish()?;
-    let new = Registration::check(&email, &name, &password, app.password_policy)?;
+    let checked = Registration::check(&email, &name, &password, app.password_policy);
+    let new = fields.finish_with(checked)?;
     let signed_in = auth::register(&app, &new, &caller).await?;
     Ok((StatusCode::CREATED, signed_in.into()))
 }

@@ -10,6 +10,7 @@ on_both!(
     bad_names,
     bad_passwords,
     every_bad_field_is_named,
+    missing_fields_hide_no_broken_rules,
     the_edges_of_the_rules,
     wrong_types_and_missing_fields,
 );
@@ -166,6 +167,18 @@ async fn every_bad_field_is_named(database: Database) {
     assert_eq!(answer.body["detail"], errors[0]["message"]);
     // No sentence repeats what was sent.
     assert!(!answer.text.contains("short"), "{}", answer.text);
+}
+
+async fn missing_fields_hide_no_broken_rules(database: Database) {
+    let app = TestApp::new(database).await;
+    let body = json!({"email": "no address", "password": "short"});
+    let answer = app.anonymous().post(REGISTER, body).await;
+    assert_eq!(answer.status, 400);
+    assert_eq!(answer.body["detail"], "Name is required");
+    let errors = answer.body["errors"].as_array().expect("a list");
+    let mut fields: Vec<_> = errors.iter().map(|error| &error["field"]).collect();
+    fields.sort_by_key(|field| field.as_str());
+    assert_eq!(fields, ["email", "name", "password"], "each once");
 }
 
 // SEC-01, SEC-54: what is just allowed is allowed, and can sign in.
