@@ -130,6 +130,10 @@ impl Queue {
         let mut state = self.lock();
         while state.open {
             if let Some(picked) = state.pick(worker, lanes) {
+                // Another worker may have left the rest to this one, and sleep again.
+                if !state.turns.is_empty() {
+                    self.work_came.notify_one();
+                }
                 let job = picked.job;
                 let running = Running {
                     queue: Arc::clone(self),

@@ -240,6 +240,21 @@ fn an_idle_express_is_left_what_comes_first() {
 }
 
 #[test]
+fn what_was_left_to_the_express_and_is_not_for_it_wakes_another() {
+    let queue = queue(2, 100);
+    let shared = Arc::clone(&queue);
+    let other = thread::spawn(move || taken(shared.next(1, 4, true)).map(|job| job.network()));
+    let _one = place_with_jobs(&queue, 1, 1);
+    let _two = place_with_jobs(&queue, 2, 1);
+    // Long enough for the other to wake up, leave both to the express, and sleep again.
+    thread::sleep(Duration::from_millis(100));
+    let first = taken(queue.next(EXPRESS_WORKER, 4, false)).expect("a job");
+    assert_eq!(first.network(), network(1));
+    assert!(taken(queue.next(EXPRESS_WORKER, 4, false)).is_none());
+    assert_eq!(other.join().expect("a worker"), Some(network(2)));
+}
+
+#[test]
 fn a_job_goes_where_fewest_run() {
     let queue = queue(2, 100);
     let _place = place_with_jobs(&queue, 1, 4);
