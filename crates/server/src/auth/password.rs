@@ -180,6 +180,9 @@ mod tests {
         assert_eq!(nist("annabel.lee@1234"), Err(PasswordError::Personal));
         assert_eq!(nist("Gatewright12345"), Err(PasswordError::Personal));
         assert_eq!(nist("annabel lee likes the sea"), Ok(()));
+        // Seven characters beside the word are an ending, eight a password of their own.
+        assert_eq!(nist("gatewrightxkqzvwm"), Err(PasswordError::Personal));
+        assert_eq!(nist("gatewrightxkqzvwmp"), Ok(()));
     }
 
     #[test]
