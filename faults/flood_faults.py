@@ -213,10 +213,10 @@ async def slow_body(server, head, at_most):
         writer.close()
 
 
-@fault("REL-22", "idle connections by the thousand: others served, memory bounded; out of descriptors: waits, lives")
+@fault("REL-22", "10,000 idle connections: others served, memory bounded; out of descriptors: waits, lives")
 async def idle_connections(bench):
     texts = []
-    for limit, wanted in ((20_000, 9_500), (256, 600)):
+    for limit, wanted in ((20_000, 10_000), (256, 600)):
         server = Server(bench, bench.sqlite, {})
         server.limits = (limit, limit)
         bench.stack.callback(server.kill)
