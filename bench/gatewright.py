@@ -145,6 +145,8 @@ class Cluster:
             raise RuntimeError("this cluster has databases of somebody else: start with bench/run")
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             self.psql("postgres", f"ALTER SYSTEM SET {setting} = on")
+        # Clients that would prefer TLS on loopback would be measured with it, and we without.
+        self.psql("postgres", "ALTER SYSTEM SET ssl = off")
         self.psql("postgres", "SELECT pg_reload_conf()")
         deadline = time.monotonic() + 10
         while self.psql("postgres", "SHOW fsync").strip() != "on":
