@@ -12,12 +12,12 @@ use super::queue::{EXPRESS_WORKER, Next, Queue, Running};
 use super::scheme::{Digest, Work, WorkerMemory};
 
 /// By how much workers yield to everything else: 7 weighs 215 to the 1,024 of niceness 0 (sched(7)). Measured on two
-/// cores that a load generator keeps busy too, with 64 clients signing in: profile keeps more than half of its rate
-/// (0.46 on SQLite when all workers have niceness 1).
+/// cores that a load generator keeps busy too, with 64 clients signing in (`bench/run`): profile keeps more than half of
+/// its rate (0.44 on SQLite when all workers have niceness 1).
 const NICENESS: i32 = 7;
 
 /// The express worker yields less: 1 weighs 820. In the same flood, a quiet network's sign-in takes about two hash
-/// times and hardly ever three (up to five when all workers are alike and none makes room).
+/// times and hardly ever three (up to 4.6 when all workers are alike and none makes room).
 const EXPRESS_NICENESS: i32 = 1;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
