@@ -30,16 +30,29 @@ pub fn bearer<'a>(
     if !scheme.eq_ignore_ascii_case("bearer") || token.is_empty() {
         return Err(Error::Missing);
     }
-    if !token.bytes().all(is_token68) {
+    if !token.bytes().all(|byte| TOKEN68[usize::from(byte)]) {
         return Err(Malformed::Credential.into());
     }
     Ok(token)
 }
 
-/// RFC 9110 §11.2: what a credential of the form `token68` is made of.
-fn is_token68(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~+/=".contains(&byte)
-}
+/// RFC 9110 §11.2: what a credential of the form `token68` is made of. A table, because every byte of every token is
+/// looked up.
+const TOKEN68: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < table.len() {
+        table[byte] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~+/=";
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,13 @@
 //! The outermost layer: who is asking, one log line, the same headers on every answer, and every error in one shape.
 
+use std::convert::Infallible;
+use std::future::{Future, Ready, ready};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use axum::extract::{ConnectInfo, MatchedPath, Request};
@@ -12,10 +16,11 @@ use axum::http::header::{
     X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use futures_util::FutureExt;
+use futures_util::future::Either;
 use ipnet::IpNet;
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
 
 use super::error::{Refusal, render};
 use crate::auth::{Caller, client_address};
@@ -65,30 +70,91 @@ impl Edge {
     }
 }
 
-/// Runs the rest of the service for one request.
-pub(super) async fn around(edge: Edge, mut request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let caller = edge.caller(&request);
-    let line = Line {
-        method: request.method().clone(),
-        route: request.extensions().get::<MatchedPath>().cloned(),
-        caller: caller.clone(),
-    };
-    let wants_problem = accepts_problem(request.headers());
-    let target = request.uri().path_and_query();
-    let response = if target.is_some_and(|target| target.as_str().len() > LONGEST_URI) {
-        Error::UriTooLong.into_response()
-    } else {
-        request.extensions_mut().insert(caller);
-        let answer = AssertUnwindSafe(next.run(request)).catch_unwind().await;
-        answer.unwrap_or_else(|panic| {
-            Error::Internal(panic_text(panic.as_ref()).into()).into_response()
-        })
-    };
-    finish(response, &line, wants_problem, started)
+impl<S> Layer<S> for Edge {
+    type Service = Guarded<S>;
+
+    fn layer(&self, service: S) -> Guarded<S> {
+        Guarded {
+            edge: self.clone(),
+            service,
+        }
+    }
 }
 
-fn finish(mut response: Response, line: &Line, wants_problem: bool, started: Instant) -> Response {
+/// The service inside the layer. A type of its own, not `from_fn`: that costs a request two more allocations.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    edge: Edge,
+    service: S,
+}
+
+impl<S> Service<Request> for Guarded<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Answer<S::Future>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let started = Instant::now();
+        let caller = self.edge.caller(&request);
+        let line = Line {
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            caller: caller.clone(),
+            started,
+        };
+        let wants_problem = accepts_problem(request.headers());
+        let target = request.uri().path_and_query();
+        let too_long = target.is_some_and(|target| target.as_str().len() > LONGEST_URI);
+        let response = if too_long {
+            Either::Left(ready(Ok(Error::UriTooLong.into_response())))
+        } else {
+            request.extensions_mut().insert(caller);
+            Either::Right(self.service.call(request))
+        };
+        Answer {
+            response,
+            line,
+            wants_problem,
+        }
+    }
+}
+
+pin_project! {
+    /// The answer of the service inside, on its way out.
+    pub struct Answer<F> {
+        #[pin]
+        response: Either<Ready<Result<Response, Infallible>>, F>,
+        line: Line,
+        wants_problem: bool,
+    }
+}
+
+impl<F> Future for Answer<F>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    type Output = Result<Response, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let answer = self.project();
+        let poll = AssertUnwindSafe(|| answer.response.poll(context));
+        let response = match catch_unwind(poll) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(Ok(response))) => response,
+            Err(panic) => Error::Internal(panic_text(panic.as_ref()).into()).into_response(),
+        };
+        Poll::Ready(Ok(finish(response, answer.line, *answer.wants_problem)))
+    }
+}
+
+fn finish(mut response: Response, line: &Line, wants_problem: bool) -> Response {
     let refusal = response.extensions_mut().remove::<Refusal>();
     let error = refusal.as_ref().map(|Refusal(error)| error.as_ref());
     if let Some(error) = error {
@@ -108,7 +174,7 @@ fn finish(mut response: Response, line: &Line, wants_problem: bool, started: Ins
         .or_insert(HeaderValue::from_static(
             "default-src 'none'; frame-ancestors 'none'",
         ));
-    line.write(response.status(), error, started);
+    line.write(response.status(), error);
     response
 }
 
@@ -117,10 +183,11 @@ struct Line {
     method: Method,
     route: Option<MatchedPath>,
     caller: Caller,
+    started: Instant,
 }
 
 impl Line {
-    fn write(&self, status: StatusCode, error: Option<&Error>, started: Instant) {
+    fn write(&self, status: StatusCode, error: Option<&Error>) {
         let status = status.as_u16();
         let method = match self.method {
             Method::GET
@@ -135,7 +202,7 @@ impl Line {
         let route = self.route.as_ref().map_or("unknown", MatchedPath::as_str);
         let client = self.caller.address;
         let request_id = self.caller.request_id.as_ref();
-        let micros = u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let code = error.map(Error::code);
         let cause = error.and_then(Error::cause);
         let cause = cause.as_deref();
@@ -184,7 +251,6 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 mod tests {
     use axum::Router;
     use axum::body::Body;
-    use axum::middleware::from_fn;
     use axum::routing::get;
     use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
@@ -196,9 +262,7 @@ mod tests {
         Router::new()
             .route("/well", get(async || "well"))
             .route("/panics", get(panics))
-            .layer(from_fn(move |request, next| {
-                around(edge.clone(), request, next)
-            }))
+            .layer(edge)
     }
 
     async fn panics() -> &'static str {

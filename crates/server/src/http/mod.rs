@@ -23,7 +23,6 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, header};
-use axum::middleware::from_fn;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -60,9 +59,7 @@ pub fn router(app: Arc<App>, edge: Edge, cors_origins: &[String], docs: bool) ->
     if !cors_origins.is_empty() {
         router = router.layer(cors(cors_origins));
     }
-    router.layer(from_fn(move |request, next| {
-        edge::around(edge.clone(), request, next)
-    }))
+    router.layer(edge)
 }
 
 /// SEC-72: exact origins, no credentials, because tokens travel in a header that no browser sends by itself.

@@ -47,7 +47,7 @@ impl Sqlite {
         Ok(Self(Arc::new(Inner { jobs, readers })))
     }
 
-    pub(super) async fn read(&self, statement: &Statement) -> Result<Vec<Row>, DbError> {
+    pub(super) async fn read(&self, statement: Statement) -> Result<Vec<Row>, DbError> {
         self.0.readers.read(statement).await
     }
 

@@ -10,11 +10,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
+use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
-use super::run::{classify, is_busy, run};
+use super::run::{classify, execute, is_busy};
 use super::{PATIENCE, file};
 use crate::store::statement::{Changed, DbError, Row, Statement};
 
@@ -29,8 +29,11 @@ pub(super) struct Readers {
 
 struct Read {
     statement: Statement,
-    reply: oneshot::Sender<rusqlite::Result<Changed>>,
+    reply: oneshot::Sender<Outcome>,
 }
+
+/// The rows, or why there are none, with the statement for another try.
+type Outcome = Result<Changed, (rusqlite::Error, Statement)>;
 
 /// The duty to read what is gathered. Dropping it does so: a request that goes away must not leave the others waiting.
 struct Lead<'a>(&'a Readers);
@@ -45,23 +48,21 @@ impl Readers {
         })
     }
 
-    pub(super) async fn read(&self, statement: &Statement) -> Result<Vec<Row>, DbError> {
+    pub(super) async fn read(&self, mut statement: Statement) -> Result<Vec<Row>, DbError> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.read_with_others(statement.clone()).await? {
+            match self.read_with_others(statement).await? {
                 Ok(changed) => return Ok(changed.rows),
-                Err(error) if is_busy(&error) && Instant::now() < deadline => {
+                Err((error, again)) if is_busy(&error) && Instant::now() < deadline => {
                     sleep(Duration::from_millis(20)).await;
+                    statement = again;
                 }
-                Err(error) => return Err(classify(error)),
+                Err((error, _)) => return Err(classify(error)),
             }
         }
     }
 
-    async fn read_with_others(
-        &self,
-        statement: Statement,
-    ) -> Result<rusqlite::Result<Changed>, DbError> {
+    async fn read_with_others(&self, statement: Statement) -> Result<Outcome, DbError> {
         let (reply, answer) = oneshot::channel();
         if let Some(lead) = self.gather(Read { statement, reply }) {
             tokio::task::yield_now().await;
@@ -108,10 +109,29 @@ fn read_together(connection: &Connection, reads: Vec<Read>) {
     // Ended when dropped, even by a panic: a snapshot that outlives its batch would bring ended sessions back to life.
     // Without it, each read is a transaction of its own.
     let _shared = (reads.len() > 1).then(|| connection.unchecked_transaction());
+    let mut last = None;
     for read in reads {
         // Nobody waits for the answer to a request that is gone.
         if !read.reply.is_closed() {
-            let _ = read.reply.send(run(connection, &read.statement));
+            let outcome = run_next(connection, &read.statement, &mut last);
+            let _ = read
+                .reply
+                .send(outcome.map_err(|error| (error, read.statement)));
         }
     }
+}
+
+/// Runs a statement with what the one before has prepared, if its text is the same: mostly it is.
+fn run_next<'c>(
+    connection: &'c Connection,
+    statement: &Statement,
+    last: &mut Option<(&'static str, CachedStatement<'c>)>,
+) -> rusqlite::Result<Changed> {
+    let mut prepared = match last.take() {
+        Some((sql, prepared)) if sql == statement.sql => prepared,
+        _ => connection.prepare_cached(statement.sql)?,
+    };
+    let outcome = execute(&mut prepared, &statement.parameters);
+    *last = Some((statement.sql, prepared));
+    outcome
 }

@@ -1,13 +1,21 @@
 //! One statement on one SQLite connection.
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{CachedStatement, Connection, ErrorCode};
 
-use crate::store::statement::{Changed, DbError, Row, Statement};
+use crate::store::statement::{Changed, DbError, Row, Statement, Value};
 
 /// Runs one statement on `connection` and collects what it returns.
 pub(super) fn run(connection: &Connection, statement: &Statement) -> rusqlite::Result<Changed> {
     let mut prepared = connection.prepare_cached(statement.sql)?;
-    for (index, value) in statement.parameters.iter().enumerate() {
+    execute(&mut prepared, &statement.parameters)
+}
+
+/// Runs a prepared statement and collects what it returns.
+pub(super) fn execute(
+    prepared: &mut CachedStatement<'_>,
+    parameters: &[Value],
+) -> rusqlite::Result<Changed> {
+    for (index, value) in parameters.iter().enumerate() {
         prepared.raw_bind_parameter(index + 1, value)?;
     }
     let columns = prepared.column_count();
@@ -21,9 +29,10 @@ pub(super) fn run(connection: &Connection, statement: &Statement) -> rusqlite::R
     let mut found = Vec::new();
     let mut rows = prepared.raw_query();
     while let Some(row) = rows.next()? {
-        let values = (0..columns)
-            .map(|index| row.get(index))
-            .collect::<Result<_, _>>()?;
+        let mut values = Vec::with_capacity(columns);
+        for index in 0..columns {
+            values.push(row.get(index)?);
+        }
         found.push(Row::Sqlite(values));
     }
     Ok(Changed {
