@@ -1,5 +1,6 @@
 //! The workers: one thread per core, below everything else in priority, hashing several passwords in lock step.
 
+use std::net::IpAddr;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,6 +26,9 @@ const ROUNDS_PER_CHUNK: u32 = 16;
 
 /// How long a worker rests while another one has a job that goes ahead, in chunks for each chunk that it computes.
 const ROOM_FOR_OTHERS: u32 = 8;
+
+/// The longest such rest, however long a chunk took on a busy core: the job ahead may be done by then.
+const LONGEST_REST: Duration = Duration::from_millis(100);
 
 /// How many measurements the start takes of its pace; the best counts, the others were interrupted.
 const START_MEASUREMENTS: u32 = 3;
@@ -147,6 +151,16 @@ impl<'queue> Worker<'queue> {
         Some(1)
     }
 
+    fn turn(&self, ahead: &[IpAddr]) -> Turn {
+        let tags = self.engine.tags();
+        match tags.filter(|tag| ahead.contains(&tag.network())).count() {
+            0 => Turn::OfAll {
+                makes_room: !ahead.is_empty(),
+            },
+            lanes => Turn::OfThoseAhead { lanes },
+        }
+    }
+
     fn advance_lanes(&mut self) {
         self.engine.retain(Running::is_wanted);
         let active = self.engine.active();
@@ -154,25 +168,36 @@ impl<'queue> Worker<'queue> {
         let goes_ahead = |running: &Running| ahead.contains(&running.network());
         let finish = |running: Running, digest| running.finish(Digest::Bcrypt(digest));
         let start = Instant::now();
-        let mut lanes = self.engine.tags().filter(|tag| goes_ahead(tag)).count();
-        if lanes > 0 {
-            // One other lane comes along, which costs nothing; the rest of a flood stands still meanwhile.
-            lanes = active.min(lanes + 1);
-            let mut others = 1;
-            let chosen = |running: &Running| goes_ahead(running) || std::mem::take(&mut others) > 0;
-            self.engine.advance_chosen(ROUNDS_PER_CHUNK, chosen, finish);
-        } else {
-            lanes = active;
-            self.engine.advance(ROUNDS_PER_CHUNK, finish);
-            if !ahead.is_empty() {
-                // Another worker has them, and shares the cores with everything else that runs here: make room.
-                thread::sleep(start.elapsed() * ROOM_FOR_OTHERS);
+        let lanes = match self.turn(&ahead) {
+            Turn::OfAll { makes_room } => {
+                self.engine.advance(ROUNDS_PER_CHUNK, finish);
+                if makes_room {
+                    thread::sleep((start.elapsed() * ROOM_FOR_OTHERS).min(LONGEST_REST));
+                }
+                active
             }
-        }
+            Turn::OfThoseAhead { lanes } => {
+                // One other lane comes along, which costs nothing; the rest of a flood stands still meanwhile.
+                let mut others = 1;
+                let chosen =
+                    |running: &Running| goes_ahead(running) || std::mem::take(&mut others) > 0;
+                self.engine.advance_chosen(ROUNDS_PER_CHUNK, chosen, finish);
+                active.min(lanes + 1)
+            }
+        };
         if active + 1 >= self.capacity.lanes {
             self.pace.record(chunk_rounds(lanes), start.elapsed());
         }
     }
+}
+
+/// Whose turn the next chunk is.
+#[derive(Debug, PartialEq, Eq)]
+enum Turn {
+    /// All jobs of this worker run. It makes room when those that go ahead are another's, with which it shares the cores.
+    OfAll { makes_room: bool },
+    /// So many jobs of this worker go ahead.
+    OfThoseAhead { lanes: usize },
 }
 
 /// How fast a worker computes; what it publishes makes the predictions.

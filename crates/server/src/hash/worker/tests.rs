@@ -64,6 +64,47 @@ async fn a_quiet_network_does_not_wait_for_a_flood() {
     until(|| at_work(&hasher) == (0, 0, 0)).await;
 }
 
+/// REL-19: by hand, no worker runs. Worker 0 is the express worker.
+#[test]
+fn a_worker_makes_room_for_a_job_that_goes_ahead_in_another() {
+    let settings = HasherSettings {
+        scheme: Scheme::Bcrypt { cost: 4 },
+        workers: 2,
+        lanes: Some(3),
+        max_wait: Duration::from_secs(5),
+        max_waiting: 100,
+    };
+    let queue = Arc::new(Queue::new(settings, 2));
+    let capacity = Capacity {
+        lanes: 3,
+        pace: 1_000.0,
+    };
+    let [mut express, mut other] = [0, 1].map(|number| Worker::new(&queue, number, &capacity));
+    let submit = |number, jobs| {
+        let mut place = queue.enter(network(number), 16).unwrap();
+        let work = || Scheme::Bcrypt { cost: 4 }.recipe([0; 16]).work(b"password");
+        let replies: Vec<_> = (0..jobs).map(|_| place.submit(work(), 16)).collect();
+        (place, replies)
+    };
+    let _flood = submit(1, 20);
+    for _ in 0..2 {
+        express.take_jobs();
+        other.take_jobs();
+    }
+    let turn_of = |worker: &Worker| worker.turn(&queue.networks_ahead());
+    let usual = Turn::OfAll { makes_room: false };
+    assert_eq!(turn_of(&express), usual);
+    assert_eq!(turn_of(&other), usual);
+    let quiet = submit(2, 1);
+    express.take_jobs();
+    assert_eq!(turn_of(&express), Turn::OfThoseAhead { lanes: 1 });
+    assert_eq!(turn_of(&other), Turn::OfAll { makes_room: true });
+    // Its client goes away, and nobody need make room any longer.
+    drop(quiet);
+    express.advance_lanes();
+    assert_eq!(turn_of(&other), usual);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_sign_ins_are_all_answered_and_leave_nothing_behind() {
     // REL-18
