@@ -73,7 +73,7 @@ async fn a_token_says_no_more_than_it_must(database: Database) {
     hmac::verify(&key, message.as_bytes(), &signature).expect("signed with the secret");
 }
 
-// T040, SEC-22 to SEC-26
+// T040, SEC-22 to SEC-26; SEC-30: there is one kind of token, and another `typ` would be another kind.
 async fn tampered_tokens_are_refused(database: Database) {
     let app = TestApp::new(database).await;
     let ann = app.user("ann").await;

@@ -202,6 +202,7 @@ async fn a_token_is_explained(database: Database) {
     assert_eq!(ann.logout().status, 200);
     assert_eq!(reason(explain(&setup, &token)), "the session has ended");
 
+    // SEC-88: no test need wait for days.
     let brief = setup.clone().with("GATEWRIGHT_TOKEN_TTL", "1s").serve();
     let token = brief
         .client()

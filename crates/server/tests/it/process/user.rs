@@ -122,7 +122,7 @@ async fn a_password_that_breaks_a_rule_is_refused(database: Database) {
     assert_eq!(setup.run(&["user", "list"]).output(), "");
 }
 
-// SEC-38
+// SEC-38, SEC-88
 async fn disabling_ends_every_session_and_enabling_revives_none(database: Database) {
     let setup = Setup::on(&database);
     let server = setup.serve();
@@ -148,7 +148,7 @@ async fn disabling_ends_every_session_and_enabling_revives_none(database: Databa
     assert_eq!(bob.profile().status, 200);
 }
 
-// T060, SEC-38
+// T060, SEC-38, SEC-88
 async fn deleting_leaves_nothing(database: Database) {
     let setup = Setup::on(&database);
     let server = setup.serve();
