@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import sqlite3
 import subprocess
 import time
@@ -281,7 +282,8 @@ async def soak(bench):
     for name, server in servers.items():
         record = Record()
         record.answers = [answer for answers in halves[server] for answer in answers]
-        check(record.only(200), f"{name}: {record.statuses}")
+        causes = " | ".join(server.log_lines(" status=5")[:5])
+        check(record.only(200), f"{name}: {record.statuses} {causes}")
         middle = began + seconds / 2
         early, late = record.between(began, middle).percentile(0.99), record.between(middle, now()).percentile(0.99)
         check(late <= max(2 * early, 0.05) * SHARED_MACHINE, f"{name}: p99 {early:.3f} s, then {late:.3f} s")
@@ -295,3 +297,31 @@ async def soak(bench):
             f"memory {memory[0]:.1f} then {memory[1]:.1f} MiB, {open_files[-1]} descriptors"
         )
     return f"{seconds:.0f} s; {'; '.join(texts)}"
+
+
+@fault("REL-37b", "the process stands still for 3 s (SIGSTOP) under load: nobody is refused afterwards")
+async def stood_still(bench, times=4):
+    cluster = await bench.postgres()
+    servers = {
+        "SQLite": await bench.server(bcrypt_cost=12),
+        "PostgreSQL": await bench.server(cluster.url, bcrypt_cost=12),
+    }
+    texts = []
+    for name, server in servers.items():
+        callers = [Client(server.port) for _ in range(20)]
+        emails = [f"user{number}@example.com" for number in range(16)]
+        token = (await asyncio.gather(*(c.register(e) for c, e in zip(callers, emails))))[0].token
+        jobs = [lambda c=c, e=e: c.login(e) for c, e in zip(callers, emails)]
+        jobs += [lambda c=c: c.rename(token, "Ann") for c in callers[16:18]]
+        jobs += [lambda c=c: c.profile(token) for c in callers[18:]]
+        async with load(*jobs) as record:
+            for _ in range(times):
+                await asyncio.sleep(1.5)
+                server.process.send_signal(signal.SIGSTOP)
+                await asyncio.sleep(3)
+                server.process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(1.5)
+        causes = " | ".join(server.log_lines(" status=5")[:5])
+        check(record.only(200), f"{name}: {record.statuses} {causes}")
+        texts.append(f"{name}: {record.statuses}")
+    return f"{times} times; {'; '.join(texts)}"

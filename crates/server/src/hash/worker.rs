@@ -36,6 +36,9 @@ const START_MEASUREMENTS: u32 = 3;
 /// How long an old measurement of the pace has weight.
 const PACE_MEMORY_SECONDS: f64 = 1.0;
 
+/// How much one measurement counts at most: one alone may be of a machine that stood still.
+const GREATEST_WEIGHT: f64 = 0.2;
+
 /// What one worker can do.
 pub(super) struct Capacity {
     /// Lanes of an engine, at least 2. The last is kept for newcomers, and is one of those that suit the processor:
@@ -218,9 +221,9 @@ impl<'queue> Pace<'queue> {
         pace
     }
 
-    /// Counts a measurement, the more the longer it took.
+    /// Counts a measurement, the more the longer it took, up to a point.
     fn record(&mut self, rounds: u64, elapsed: Duration) {
-        let weight = (elapsed.as_secs_f64() / PACE_MEMORY_SECONDS).min(1.0);
+        let weight = (elapsed.as_secs_f64() / PACE_MEMORY_SECONDS).min(GREATEST_WEIGHT);
         self.current += weight * (per_second(rounds, elapsed) - self.current);
         self.best = self.best.max(self.current);
         self.publish();

@@ -262,10 +262,19 @@ fn the_pace_follows_what_is_measured_and_recovers_at_rest() {
     let slow = published.load(Ordering::Relaxed);
     assert!((20_000..21_000).contains(&slow), "{slow}");
     pace.record(100_000, Duration::from_secs(1));
-    assert_eq!(published.load(Ordering::Relaxed), 100_000);
-    pace.record(1, Duration::from_secs(1));
+    let faster = published.load(Ordering::Relaxed);
+    assert!((35_000..37_000).contains(&faster), "{faster}");
     pace.rest();
-    assert_eq!(published.load(Ordering::Relaxed), 100_000);
+    assert_eq!(published.load(Ordering::Relaxed), 80_000);
+}
+
+// REL-37
+#[test]
+fn a_machine_that_stood_still_is_not_taken_for_a_slow_one() {
+    let published = AtomicU64::new(0);
+    let mut pace = Pace::new(&published, 80_000.0);
+    pace.record(96, Duration::from_secs(60));
+    assert_eq!(published.load(Ordering::Relaxed), 64_000);
 }
 
 #[test]
