@@ -27,8 +27,9 @@ const ROUNDS_PER_CHUNK: u32 = 16;
 /// How long a worker rests while another one has a job that goes ahead, in chunks for each chunk that it computes.
 const ROOM_FOR_OTHERS: u32 = 8;
 
-/// The longest such rest, however long a chunk took on a busy core: the job ahead may be done by then.
-const LONGEST_REST: Duration = Duration::from_millis(100);
+/// The longest such rest, should the machine have stood still meanwhile. A tenth of a second would be too little: on a busy
+/// core a chunk takes long because others wait for that core, and the job ahead may be among them.
+const LONGEST_REST: Duration = Duration::from_millis(500);
 
 /// How many measurements the start takes of its pace; the best counts, the others were interrupted.
 const START_MEASUREMENTS: u32 = 3;
