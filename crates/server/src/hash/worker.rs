@@ -18,7 +18,7 @@ use super::scheme::{Digest, Work, WorkerMemory};
 const NICENESS: i32 = 7;
 
 /// The express worker yields less: 1 weighs 820. In the same flood, a quiet network's sign-in takes about two hash
-/// times and hardly ever three (up to 4.6 when all workers are alike and none makes room).
+/// times and seldom more than three (up to 4.6 when all workers are alike and none makes room).
 const EXPRESS_NICENESS: i32 = 1;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
@@ -27,8 +27,8 @@ const ROUNDS_PER_CHUNK: u32 = 16;
 /// How long a worker rests while another one has a job that goes ahead, in chunks for each chunk that it computes.
 const ROOM_FOR_OTHERS: u32 = 8;
 
-/// The longest such rest, should the machine have stood still meanwhile. A tenth of a second would be too little: on a busy
-/// core a chunk takes long because others wait for that core, and the job ahead may be among them.
+/// The longest such rest, should the machine have stood still meanwhile. On a busy core a chunk takes long because others
+/// wait for that core, and the job ahead may be among them, so it is not much shorter than what is common.
 const LONGEST_REST: Duration = Duration::from_millis(500);
 
 /// How many measurements the start takes of its pace; the best counts, the others were interrupted.
