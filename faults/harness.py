@@ -204,6 +204,10 @@ class Server:
     def log_lines(self, text):
         return [line for line in self.log.read_text(errors="replace").splitlines() if text in line]
 
+    def failures(self, lines=5):
+        """The first requests that ended in a 5xx, with their causes."""
+        return " | ".join(self.log_lines(" status=5")[:lines])
+
     def log_tail(self, lines=6):
         return " | ".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 

@@ -282,8 +282,7 @@ async def soak(bench):
     for name, server in servers.items():
         record = Record()
         record.answers = [answer for answers in halves[server] for answer in answers]
-        causes = " | ".join(server.log_lines(" status=5")[:5])
-        check(record.only(200), f"{name}: {record.statuses} {causes}")
+        check(record.only(200), f"{name}: {record.statuses} {server.failures()}")
         middle = began + seconds / 2
         early, late = record.between(began, middle).percentile(0.99), record.between(middle, now()).percentile(0.99)
         check(late <= max(2 * early, 0.05) * SHARED_MACHINE, f"{name}: p99 {early:.3f} s, then {late:.3f} s")
@@ -321,7 +320,6 @@ async def stood_still(bench, times=4):
                 await asyncio.sleep(3)
                 server.process.send_signal(signal.SIGCONT)
             await asyncio.sleep(1.5)
-        causes = " | ".join(server.log_lines(" status=5")[:5])
-        check(record.only(200), f"{name}: {record.statuses} {causes}")
+        check(record.only(200), f"{name}: {record.statuses} {server.failures()}")
         texts.append(f"{name}: {record.statuses}")
     return f"{times} times; {'; '.join(texts)}"

@@ -35,7 +35,7 @@ impl Db {
     pub(super) async fn read(&self, statement: Statement) -> Result<Vec<Row>, DbError> {
         match self {
             Self::Sqlite(db) => db.read(statement).await,
-            // Boxed, or every request on SQLite would carry the two kilobytes that this one needs.
+            // Boxed, or every request on SQLite would carry the room that this one needs.
             Self::Postgres(db) => Box::pin(db.read(&statement)).await,
         }
     }
