@@ -18,7 +18,7 @@ use super::{Busy, HasherSettings, Load};
 /// Networks with waiting work up to which a network with one job goes ahead.
 const FEW_NETWORKS: usize = 2;
 
-/// The worker that networks with nothing running go to: it yields less than the others.
+/// The worker that networks with nothing running go to. Its niceness is that of everything else.
 pub(super) const EXPRESS_WORKER: usize = 0;
 
 /// Rounds of bcrypt per second and worker that predictions start from, until the worker has measured its own pace:
@@ -270,9 +270,9 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Whose job it is.
-    pub(super) fn network(&self) -> IpAddr {
-        self.network
+    /// Whether it is the job of one of these.
+    pub(super) fn is_of(&self, networks: &[IpAddr]) -> bool {
+        networks.contains(&self.network)
     }
 
     /// How much work it is, in rounds of bcrypt.

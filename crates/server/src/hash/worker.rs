@@ -1,6 +1,7 @@
-//! The workers: one thread per core, below everything else in priority, hashing several passwords in lock step.
+//! The workers: one thread per core, behind everything else that wants it, hashing several passwords in lock step.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,28 +9,24 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bcrypt_lanes::{Engine, Job, MAX_LANES, calibrate};
+use rustix::time::{ClockId, clock_gettime};
 
 use super::queue::{EXPRESS_WORKER, Next, Queue, Running};
 use super::scheme::{Digest, Work, WorkerMemory};
 
-/// By how much workers yield to everything else: 7 weighs 215 to the 1,024 of niceness 0 (sched(7)). Measured on two
-/// cores that a load generator keeps busy too, with 64 clients signing in (`bench/run`): profile keeps more than half of
-/// its rate (0.44 on SQLite when all workers have niceness 1).
+/// By how much the workers but the express yield to everything else: 7 weighs 215 to the 1,024 of niceness 0 (sched(7)).
+/// The system applies it among what it counts as one group, often this process alone (cgroups(7), autogroup in sched(7)),
+/// so the workers rest too, which helps everybody.
 const NICENESS: i32 = 7;
-
-/// The express worker yields less: 1 weighs 820. In the same flood, a quiet network's sign-in takes about two hash
-/// times and seldom more than three (up to 4.6 when all workers are alike and none makes room).
-const EXPRESS_NICENESS: i32 = 1;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
 const ROUNDS_PER_CHUNK: u32 = 16;
 
 /// How long a worker rests while another one has a job that goes ahead, in chunks for each chunk that it computes.
-const ROOM_FOR_OTHERS: u32 = 8;
+const ROOM_FOR_OTHERS: u32 = 16;
 
-/// The longest such rest, should the machine have stood still meanwhile. On a busy core a chunk takes long because others
-/// wait for that core, and the job ahead may be among them, so it is not much shorter than what is common.
-const LONGEST_REST: Duration = Duration::from_millis(500);
+/// Rests that are worth a switch of threads, and that a machine which stood still does not prolong.
+const RESTS: RangeInclusive<Duration> = Duration::from_micros(500)..=Duration::from_millis(100);
 
 /// How many measurements the start takes of its pace; the best counts, the others were interrupted.
 const START_MEASUREMENTS: u32 = 3;
@@ -82,13 +79,9 @@ pub(super) fn run(queue: &Arc<Queue>, worker: usize) {
 
 /// On Linux niceness belongs to the thread; elsewhere it would slow the whole process down.
 fn lower_priority(worker: usize) {
-    let niceness = if worker == EXPRESS_WORKER {
-        EXPRESS_NICENESS
-    } else {
-        NICENESS
-    };
     if cfg!(target_os = "linux")
-        && let Err(error) = rustix::process::nice(niceness)
+        && worker != EXPRESS_WORKER
+        && let Err(error) = rustix::process::nice(NICENESS)
     {
         tracing::warn!(%error, "password hashing runs at normal priority");
     }
@@ -157,7 +150,7 @@ impl<'queue> Worker<'queue> {
 
     fn turn(&self, ahead: &[IpAddr]) -> Turn {
         let tags = self.engine.tags();
-        match tags.filter(|tag| ahead.contains(&tag.network())).count() {
+        match tags.filter(|running| running.is_of(ahead)).count() {
             0 => Turn::OfAll {
                 makes_room: !ahead.is_empty(),
             },
@@ -169,14 +162,14 @@ impl<'queue> Worker<'queue> {
         self.engine.retain(Running::is_wanted);
         let active = self.engine.active();
         let ahead = self.queue.networks_ahead();
-        let goes_ahead = |running: &Running| ahead.contains(&running.network());
         let finish = |running: Running, digest| running.finish(Digest::Bcrypt(digest));
-        let start = Instant::now();
+        let (start, computed_before) = (Instant::now(), computing_time());
         let lanes = match self.turn(&ahead) {
             Turn::OfAll { makes_room } => {
                 self.engine.advance(ROUNDS_PER_CHUNK, finish);
-                if makes_room {
-                    thread::sleep((start.elapsed() * ROOM_FOR_OTHERS).min(LONGEST_REST));
+                let computed = computing_time().saturating_sub(computed_before);
+                if let Some(rest) = rest(start.elapsed(), computed, makes_room) {
+                    thread::sleep(rest);
                 }
                 active
             }
@@ -184,7 +177,7 @@ impl<'queue> Worker<'queue> {
                 // One other lane comes along, which costs nothing; the rest of a flood stands still meanwhile.
                 let mut others = 1;
                 let chosen =
-                    |running: &Running| goes_ahead(running) || std::mem::take(&mut others) > 0;
+                    |running: &Running| running.is_of(&ahead) || std::mem::take(&mut others) > 0;
                 self.engine.advance_chosen(ROUNDS_PER_CHUNK, chosen, finish);
                 active.min(lanes + 1)
             }
@@ -193,6 +186,24 @@ impl<'queue> Worker<'queue> {
             self.pace.record(chunk_rounds(lanes), start.elapsed());
         }
     }
+}
+
+/// How long a worker rests after a chunk that took it so long, and of which it computed that long: as long as it was kept
+/// off its core, because what keeps it off is wanted sooner than any hash. Niceness alone lets others wait for tens of
+/// milliseconds at a time; here they get their turn at every chunk, and on a core that nobody else wants no time is lost.
+fn rest(took: Duration, computed: Duration, makes_room: bool) -> Option<Duration> {
+    let rest = if makes_room {
+        took * ROOM_FOR_OTHERS
+    } else {
+        took.saturating_sub(computed)
+    };
+    (rest >= *RESTS.start()).then(|| rest.min(*RESTS.end()))
+}
+
+/// How long this thread has been on a core.
+fn computing_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Whose turn the next chunk is.

@@ -190,15 +190,15 @@ fn a_quiet_network_takes_the_express_and_goes_ahead() {
     // Even when another worker happens to have a lane free.
     flood.retain(|running| running.worker == EXPRESS_WORKER);
     let next = taken(queue.next(1, 4, false)).expect("a lane is free");
-    assert_eq!(next.network(), network(1), "left to the express");
+    assert_eq!(next.network, network(1), "left to the express");
     let first = taken(queue.next(EXPRESS_WORKER, 4, false)).expect("its lane is free");
-    assert_eq!(first.network(), network(2));
+    assert_eq!(first.network, network(2));
     assert_eq!(queue.networks_ahead(), [network(2)]);
 
     let _refilled = [(); 2].map(|()| taken(queue.next(1, 4, false)).expect("a lane is free"));
     let other = place_with_jobs(&queue, 3, 1);
     let second = taken(queue.next(1, 4, false)).expect("the express is full");
-    assert_eq!((second.network(), second.worker), (network(3), 1));
+    assert_eq!((second.network, second.worker), (network(3), 1));
     assert_eq!(queue.networks_ahead().len(), 2);
 
     // Two waiting networks are few, three are a flood from everywhere.
@@ -220,7 +220,7 @@ fn only_who_has_one_job_goes_ahead_and_only_of_work_that_waits() {
     let _three = place_with_jobs(&queue, 2, 3);
     let first = next();
     let _running = [next(), next(), next()];
-    assert_eq!(first.network(), network(1));
+    assert_eq!(first.network, network(1));
     assert!(queue.networks_ahead().is_empty(), "both have two");
     drop(first);
     assert_eq!(queue.networks_ahead(), [network(1)]);
@@ -243,13 +243,13 @@ fn an_idle_express_is_left_what_comes_first() {
 fn what_was_left_to_the_express_and_is_not_for_it_wakes_another() {
     let queue = queue(2, 100);
     let shared = Arc::clone(&queue);
-    let other = thread::spawn(move || taken(shared.next(1, 4, true)).map(|job| job.network()));
+    let other = thread::spawn(move || taken(shared.next(1, 4, true)).map(|job| job.network));
     let _one = place_with_jobs(&queue, 1, 1);
     let _two = place_with_jobs(&queue, 2, 1);
     // Long enough for the other to wake up, leave both to the express, and sleep again.
     thread::sleep(Duration::from_millis(100));
     let first = taken(queue.next(EXPRESS_WORKER, 4, false)).expect("a job");
-    assert_eq!(first.network(), network(1));
+    assert_eq!(first.network, network(1));
     assert!(taken(queue.next(EXPRESS_WORKER, 4, false)).is_none());
     assert_eq!(other.join().expect("a worker"), Some(network(2)));
 }

@@ -246,8 +246,34 @@ async fn workers_yield_to_everything_else() {
         }
     }
     let own = rustix::process::getpriority_process(None).unwrap();
-    for expected in [own + NICENESS, own + EXPRESS_NICENESS] {
+    for expected in [own, own + NICENESS] {
         assert!(nicenesses.contains(&expected), "{nicenesses:?}");
+    }
+}
+
+// REL-19
+#[test]
+fn a_worker_rests_as_long_as_it_was_kept_off_its_core() {
+    let ms = Duration::from_millis;
+    assert_eq!(rest(ms(2), ms(2), false), None, "nobody wants its core");
+    let interrupted = Duration::from_micros(1_900);
+    assert_eq!(rest(ms(2), interrupted, false), None, "not worth it");
+    assert_eq!(rest(ms(5), ms(2), false), Some(ms(3)));
+    assert_eq!(rest(ms(2), ms(2), true), Some(ms(32)), "makes room");
+    for makes_room in [false, true] {
+        let after_a_standstill = rest(ms(60_000), ms(2), makes_room);
+        assert_eq!(after_a_standstill, Some(ms(100)));
+    }
+}
+
+#[test]
+fn the_computing_time_of_a_thread_is_not_that_of_others() {
+    let (start, before) = (Instant::now(), computing_time());
+    thread::sleep(Duration::from_millis(50));
+    let slept = computing_time() - before;
+    assert!(slept < Duration::from_millis(25), "{slept:?}");
+    while computing_time() - before < Duration::from_millis(50) {
+        assert!(start.elapsed() < Duration::from_secs(10), "it stands still");
     }
 }
 
