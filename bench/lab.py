@@ -146,13 +146,13 @@ def clean_environment():
 
 
 @contextlib.contextmanager
-def wrk(port, requests, connections, seconds, count=False):
-    """Starts wrk with one thread; gives a function that waits for its `Load`."""
+def wrk(port, requests, connections, seconds, *ways):
+    """Starts wrk with one thread, in the `ways` of load.lua; gives a function that waits for its `Load`."""
     with tempfile.NamedTemporaryFile("w", prefix="gatewright-bench.", suffix=".requests") as file:
         file.writelines(request.line() + "\n" for request in requests)
         file.flush()
         command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "60s", "-s", HERE / "load.lua"]
-        command += [f"http://127.0.0.1:{port}", "--", file.name] + (["count"] if count else [])
+        command += [f"http://127.0.0.1:{port}", "--", file.name, *ways]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         try:
             yield lambda: load(process.communicate()[0])
@@ -176,8 +176,8 @@ def load(output):
     )
 
 
-def run_wrk(port, requests, connections, seconds, count=False):
-    with wrk(port, requests, connections, seconds, count) as result:
+def run_wrk(port, requests, connections, seconds, *ways):
+    with wrk(port, requests, connections, seconds, *ways) as result:
         return result()
 
 

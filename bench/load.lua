@@ -1,8 +1,9 @@
--- wrk's script for every load: `wrk … -s load.lua URL -- FILE [count]`.
+-- wrk's script for every load: `wrk … -s load.lua URL -- FILE [count|probe]`.
 --
 -- A line of FILE is one request: method, path, Authorization, Content-Type, body, with tabs between them, "-" for none.
 -- Requests are sent in turn; "{n}" in a body becomes a number that is never used twice. With "count", answers are
--- counted by status, which costs wrk some speed. The result is one line of JSON on standard output.
+-- counted by status, which costs wrk some speed. With "probe", a connection waits ten milliseconds before each request,
+-- as something that watches the server does, not a load. The result is one line of JSON on standard output.
 
 local lines = {}
 local turn = 0
@@ -29,6 +30,7 @@ function init(arguments)
     end
   end
   if arguments[2] == "count" then response = count end
+  if arguments[2] == "probe" then delay = function() return 10 end end
 end
 
 function request()

@@ -83,7 +83,7 @@ def measure_loads(server, program, seconds):
     result["profile"] = run_wrk(server.port, server.profiles(64), 64, seconds)
     result["profile_8"] = run_wrk(server.port, server.profiles(8), 8, seconds)
     say("sign-in")
-    result["sign_in"] = run_wrk(server.port, server.sign_ins(16), 16, seconds, count=True)
+    result["sign_in"] = run_wrk(server.port, server.sign_ins(16), 16, seconds, "count")
     rest(server, program)
     result["flood"] = flood(server, seconds)
     rest(server, program)
@@ -94,7 +94,7 @@ def measure_loads(server, program, seconds):
 
 def measure_crowd(server, program, seconds):
     say("sign-in, 1000 connections")
-    result = {"crowd": run_wrk(server.port, server.sign_ins(CROWD), CROWD, seconds, count=True)}
+    result = {"crowd": run_wrk(server.port, server.sign_ins(CROWD), CROWD, seconds, "count")}
     result["peak_mb"] = program.memory_mb("VmHWM")
     return result
 
@@ -115,11 +115,11 @@ def flood(server, seconds):
     stop, quiet = threading.Event(), []
     watcher = threading.Thread(target=lambda: quiet.extend(quiet_sign_ins(server, stop)))
     with ExitStack() as stack:
-        start = lambda *load, **more: stack.enter_context(wrk(server.port, *load, **more))  # noqa: E731
-        sign_ins = start(server.sign_ins(64), 64, seconds + 1, count=True)
+        start = lambda *load: stack.enter_context(wrk(server.port, *load))  # noqa: E731
+        sign_ins = start(server.sign_ins(64), 64, seconds + 1, "count")
         time.sleep(0.5)
         profile = start(server.profiles(8), 8, seconds)
-        health = start([Request("GET", getattr(server, "health", "/health"))], 1, seconds)
+        health = start([Request("GET", getattr(server, "health", "/health"))], 1, seconds, "probe")
         watcher.start()
         result = {"profile": profile(), "health": health()}
         stop.set()
@@ -160,7 +160,7 @@ def measure_million(server, empty, password_hash, seconds):
         profile = run_wrk(server.port, profiles, 8, seconds)
         step = server.accounts // 997
         sign_ins = [server.sign_in(number * step) for number in range(997)]
-        sign_in = run_wrk(server.port, sign_ins, 16, seconds, count=True)
+        sign_in = run_wrk(server.port, sign_ins, 16, seconds, "count")
         program.wait_until_idle()
     server.forget_failures()
     return {
