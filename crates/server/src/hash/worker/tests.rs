@@ -99,6 +99,9 @@ fn a_worker_makes_room_for_a_job_that_goes_ahead_in_another() {
     express.take_jobs();
     assert_eq!(turn_of(&express), Turn::OfThoseAhead { lanes: 1 });
     assert_eq!(turn_of(&other), Turn::OfAll { makes_room: true });
+    let (start, before) = (Instant::now(), computing_time());
+    other.advance_lanes();
+    assert!(start.elapsed() > 3 * (computing_time() - before), "rests");
     // Its client goes away, and nobody need make room any longer.
     drop(quiet);
     express.advance_lanes();
