@@ -59,6 +59,8 @@ def measure_gatewright(server, password_hash, options, directory):
     result["starts"] = [first_start] + [start_only(server) for _ in range(5)]
     with server.start() as program:
         result |= measure_loads(server, program, options.seconds)
+        result["flood_alone"] = flood(server, options.seconds, with_quiet=False)
+        rest(server, program)
         measure_limits(server, result, options.seconds, directory)
         result |= measure_crowd(server, program, options.seconds)
     # The contract's limit on sign-ups (100 a minute and client network) would answer 429 to this load.
@@ -109,9 +111,9 @@ def lone_sign_ins(server):
     return {"sign_in": median(sign_ins), "hash": median(hashes)}
 
 
-def flood(server, seconds):
-    """64 clients sign in without a break; meanwhile profile, health and a sign-in from another client network."""
-    say("flood")
+def flood(server, seconds, with_quiet=True):
+    """64 clients sign in without a break; meanwhile profile, health and, `with_quiet`, a sign-in from another client network."""
+    say("flood" if with_quiet else "flood without a quiet network")
     stop, quiet = threading.Event(), []
     watcher = threading.Thread(target=lambda: quiet.extend(quiet_sign_ins(server, stop)))
     with ExitStack() as stack:
@@ -120,11 +122,13 @@ def flood(server, seconds):
         time.sleep(0.5)
         profile = start(server.profiles(8), 8, seconds)
         health = start([Request("GET", getattr(server, "health", "/health"))], 1, seconds, "probe")
-        watcher.start()
+        if with_quiet:
+            watcher.start()
         result = {"profile": profile(), "health": health()}
         stop.set()
         result["sign_in"] = sign_ins()
-    watcher.join()
+    if with_quiet:
+        watcher.join()
     return result | {"quiet": quiet}
 
 
@@ -207,8 +211,8 @@ Versions  {version(gatewright.BINARY, "--version")} at {commit.stdout.strip()}, 
 Loads     wrk, 1 thread, {options.seconds} s each; client, server and database share the cores. Only 2xx count. Default settings, except sign-ups:
           GATEWRIGHT_CLIENT_FAILURE_LIMIT=off, for more than 100 a minute and network are answered 429. Sign-ins that wrk leaves unfinished
           count as failures, so the counters are emptied between the loads. {ACCOUNTS} accounts, one for each connection.
-          flood = 64 connections sign in without a break; meanwhile profile with 8, /health with 1, and one sign-in after another from
-          another client network (127.0.0.2)
+          flood = 64 connections sign in without a break; meanwhile profile with 8, /health a hundred times a second, and one sign-in after
+          another from another client network (127.0.0.2)
 Hash      bcrypt 12 of the bcrypt crate, one alone: {hash_seconds * 1000:.0f} ms; H = cores / hash time = {len(os.sched_getaffinity(0)) / hash_seconds:.1f} /s
 """)
 

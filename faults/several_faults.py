@@ -112,7 +112,7 @@ async def linearizable(bench, operations=10_000):
         first = await bench.server(database)
         second = await twin(bench, first).start()
         await signed_up(bench, first)
-        history = await recorded(first, second, operations // 2, random.Random(choice))
+        history = await recorded(first, second, operations, random.Random(choice))
         sessions, late = verdict(history)
         ends = sum(h[1] == "logout" and h[4] == 200 for h in history)
         check(ends >= sessions // 2, f"{kind}: only {ends} sign-outs")
