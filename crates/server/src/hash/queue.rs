@@ -18,7 +18,7 @@ use super::{Busy, HasherSettings, Load};
 /// Networks with waiting work up to which a network with one job goes ahead.
 const FEW_NETWORKS: usize = 2;
 
-/// The worker that networks with nothing running go to. Its niceness is that of everything else.
+/// The worker that networks with nothing running go to: it yields less than the others.
 pub(super) const EXPRESS_WORKER: usize = 0;
 
 /// Rounds of bcrypt per second and worker that predictions start from, until the worker has measured its own pace:

@@ -14,10 +14,13 @@ use rustix::time::{ClockId, clock_gettime};
 use super::queue::{EXPRESS_WORKER, Next, Queue, Running};
 use super::scheme::{Digest, Work, WorkerMemory};
 
-/// By how much the workers but the express yield to everything else: 7 weighs 215 to the 1,024 of niceness 0 (sched(7)).
-/// The system applies it among what it counts as one group, often this process alone (cgroups(7), autogroup in sched(7)),
-/// so the workers rest too, which helps everybody.
+/// By how much workers yield to everything else: 7 weighs 215 to the 1,024 of niceness 0 (sched(7)). The system applies
+/// it among what it counts as one group, often this process alone (cgroups(7), autogroup in sched(7)), so the workers
+/// rest too, which helps everybody.
 const NICENESS: i32 = 7;
+
+/// The express worker yields less, for who waits there has nothing else running: 1 weighs 820.
+const EXPRESS_NICENESS: i32 = 1;
 
 /// Rounds between two looks at the queue, about one millisecond: how long a job waits at most for a free lane.
 const ROUNDS_PER_CHUNK: u32 = 16;
@@ -79,9 +82,13 @@ pub(super) fn run(queue: &Arc<Queue>, worker: usize) {
 
 /// On Linux niceness belongs to the thread; elsewhere it would slow the whole process down.
 fn lower_priority(worker: usize) {
+    let niceness = if worker == EXPRESS_WORKER {
+        EXPRESS_NICENESS
+    } else {
+        NICENESS
+    };
     if cfg!(target_os = "linux")
-        && worker != EXPRESS_WORKER
-        && let Err(error) = rustix::process::nice(NICENESS)
+        && let Err(error) = rustix::process::nice(niceness)
     {
         tracing::warn!(%error, "password hashing runs at normal priority");
     }
